@@ -1,0 +1,142 @@
+//! What every program does around its work: telemetry, signals, the verdict in its last lines, the exit code.
+
+use std::future::Future;
+
+use environment::Environment;
+use exit_code::{ExitCode, Failure};
+use shutdown::Shutdown;
+use telemetry::Telemetry;
+use tracing::{Instrument, Span, error, field, info, info_span};
+
+/// A program, as its users know it.
+#[derive(Debug, Clone, Copy)]
+pub struct Program {
+    /// The name it is called by.
+    pub name: &'static str,
+    /// Its version.
+    pub version: &'static str,
+    /// How long it lives.
+    pub lifetime: Lifetime,
+}
+
+/// How long a program lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lifetime {
+    /// It does its work and ends: one thread, and one span around all of it.
+    Batch,
+    /// It serves until it is stopped: a thread per core, and one span around its start.
+    Server,
+}
+
+/// What a program's work gets from its surroundings.
+pub struct Context {
+    /// The variables to read settings from.
+    pub environment: Environment,
+    /// Tells when the process is asked to stop.
+    pub shutdown: Shutdown,
+    /// The span of the whole run, or of the start of a server, which ends it by dropping it.
+    pub span: Span,
+}
+
+impl Program {
+    /// Runs `work` and maps its outcome to an exit code, after saying it in the last lines of output.
+    pub fn run<Work, Outcome, Error>(
+        self,
+        environment: Environment,
+        work: Work,
+    ) -> std::process::ExitCode
+    where
+        Work: FnOnce(Context) -> Outcome,
+        Outcome: Future<Output = Result<String, Error>>,
+        Error: Failure,
+    {
+        let telemetry = match Telemetry::start(self.name, self.version, &environment) {
+            Ok(telemetry) => telemetry,
+            Err(error) => {
+                // There is no log yet to say it in.
+                eprintln!("✗ {}: {error}", self.name);
+                return ExitCode::Usage.into();
+            }
+        };
+        let code = self.run_traced(&telemetry, environment, work);
+        telemetry.finish();
+        code.into()
+    }
+
+    fn run_traced<Work, Outcome, Error>(
+        self,
+        telemetry: &Telemetry,
+        environment: Environment,
+        work: Work,
+    ) -> ExitCode
+    where
+        Work: FnOnce(Context) -> Outcome,
+        Outcome: Future<Output = Result<String, Error>>,
+        Error: Failure,
+    {
+        let span = info_span!(
+            "program",
+            otel.name = self.name,
+            otel.kind = "internal",
+            process.executable.name = self.name,
+            process.pid = std::process::id(),
+            process.exit.code = field::Empty,
+            error.r#type = field::Empty,
+            otel.status_code = field::Empty,
+        );
+        telemetry.adopt_startup_span(&span);
+        let run = match self.lifetime {
+            Lifetime::Batch => span.clone(),
+            Lifetime::Server => Span::none(),
+        };
+
+        let outcome = self.runtime().and_then(|runtime| {
+            runtime.block_on(async {
+                let shutdown = Shutdown::listen()?;
+                let context = Context {
+                    environment,
+                    shutdown,
+                    span,
+                };
+                Ok(work(context).instrument(run.clone()).await)
+            })
+        });
+        let _in_run = run.enter();
+        match outcome {
+            Ok(Ok(verdict)) => {
+                info!("✓ {}: {verdict}", self.name);
+                run.record("process.exit.code", ExitCode::Done as u8);
+                ExitCode::Done
+            }
+            Ok(Err(error)) => {
+                let code = error.exit_code();
+                self.report(&error, error.next_step(), code);
+                run.record("process.exit.code", code as u8);
+                run.record("error.type", format!("{code:?}"));
+                run.record("otel.status_code", "ERROR");
+                code
+            }
+            Err(error) => {
+                self.report(&error, None, ExitCode::Failed);
+                ExitCode::Failed
+            }
+        }
+    }
+
+    fn runtime(self) -> std::io::Result<tokio::runtime::Runtime> {
+        match self.lifetime {
+            Lifetime::Batch => tokio::runtime::Builder::new_current_thread(),
+            Lifetime::Server => tokio::runtime::Builder::new_multi_thread(),
+        }
+        .enable_all()
+        .build()
+    }
+
+    fn report(self, error: &dyn std::error::Error, next_step: Option<String>, code: ExitCode) {
+        let next_step = next_step.map_or_else(String::new, |step| format!("\n  next: {step}"));
+        error!(
+            "{}: {error}{next_step}\n  exit code {}",
+            self.name, code as u8
+        );
+    }
+}

@@ -1,0 +1,228 @@
+//! Private PostgreSQL servers for tests, and a database of its own for each test.
+//!
+//! The servers come from `scripts/postgres-server temporary`, the same source as that of `./deploy.sh --local`. They
+//! end with the test process, however it ends, since they watch their standard input.
+
+#![allow(clippy::expect_used, clippy::missing_panics_doc, clippy::panic)] // What fails here fails the test.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use tokio_postgres::{Client, Config, NoTls};
+
+/// A private server.
+pub struct Server {
+    port: u16,
+    password: String,
+    data_directory: PathBuf,
+    /// Held so that the server lives; the end of its standard input ends the server.
+    _process: Child,
+}
+
+impl Server {
+    /// The server that the tests of one process share.
+    pub fn shared() -> &'static Self {
+        static SHARED: OnceLock<Server> = OnceLock::new();
+        SHARED.get_or_init(|| Self::start(&[]))
+    }
+
+    /// A server of one's own, with options of `scripts/postgres-server temporary`.
+    pub fn start(options: &[&str]) -> Self {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/postgres-server");
+        let mut process = Command::new(&script)
+            .arg("temporary")
+            .args(options)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("scripts/postgres-server starts");
+        let mut line = String::new();
+        let output = process.stdout.take().expect("its output is a pipe");
+        BufReader::new(output)
+            .read_line(&mut line)
+            .expect("its output is text");
+        let fields: Vec<_> = line.split_whitespace().collect();
+        let ["ready", port, password, data_directory] = fields.as_slice() else {
+            panic!("scripts/postgres-server did not start a server; its reason stands above");
+        };
+        Self {
+            port: port.parse().expect("the port is a number"),
+            password: (*password).to_owned(),
+            data_directory: PathBuf::from(data_directory),
+            _process: process,
+        }
+    }
+
+    /// The port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The password of the user `postgres`.
+    pub fn password(&self) -> &str {
+        &self.password
+    }
+
+    /// Where its data is; only its own user and root may look.
+    pub fn data_directory(&self) -> &Path {
+        &self.data_directory
+    }
+
+    /// Creates an empty database that goes with the returned value.
+    pub async fn database(&self) -> Database<'_> {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let name = format!(
+            "test_{}_{}",
+            std::process::id(),
+            NUMBER.fetch_add(1, Ordering::Relaxed)
+        );
+        connect(&self.config("postgres"))
+            .await
+            .batch_execute(&format!("CREATE DATABASE {name}"))
+            .await
+            .expect("a database can be created");
+        Database { server: self, name }
+    }
+
+    fn config(&self, database: &str) -> Config {
+        let mut config = Config::new();
+        config
+            .host("127.0.0.1")
+            .port(self.port)
+            .user("postgres")
+            .password(&self.password)
+            .dbname(database);
+        config
+    }
+}
+
+/// A database of one test.
+pub struct Database<'server> {
+    server: &'server Server,
+    name: String,
+}
+
+impl Database<'_> {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// A connection of the user `postgres` to it.
+    pub async fn client(&self) -> Client {
+        connect(&self.server.config(&self.name)).await
+    }
+
+    /// The first column of the only row that a query returns, as text.
+    pub async fn value(&self, query: &str) -> String {
+        let rows = self.values(query).await;
+        let [value] = rows.as_slice() else {
+            panic!("{query} returned {} rows", rows.len());
+        };
+        value.clone()
+    }
+
+    /// The first column of all rows that a query returns, as text.
+    pub async fn values(&self, query: &str) -> Vec<String> {
+        self.client()
+            .await
+            .simple_query(query)
+            .await
+            .expect(query)
+            .iter()
+            .filter_map(|message| match message {
+                tokio_postgres::SimpleQueryMessage::Row(row) => {
+                    Some(row.get(0).unwrap_or("NULL").to_owned())
+                }
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// Runs statements.
+    pub async fn execute(&self, statements: &str) {
+        self.client()
+            .await
+            .batch_execute(statements)
+            .await
+            .expect(statements);
+    }
+
+    /// A command whose only variables are those that lead to this database.
+    pub fn command(&self, executable: impl AsRef<std::ffi::OsStr>) -> Command {
+        let mut command = bare_command(executable);
+        command
+            .env("DB_HOST", "127.0.0.1")
+            .env("DB_PORT", self.server.port.to_string())
+            .env("DB_PASSWORD", &self.server.password)
+            .env("DB_NAME", &self.name);
+        command
+    }
+}
+
+impl Drop for Database<'_> {
+    fn drop(&mut self) {
+        let config = self.server.config("postgres");
+        let statement = format!("DROP DATABASE {} WITH (FORCE)", self.name);
+        // A thread of its own, since this may run inside a runtime that must not block.
+        let dropping = std::thread::spawn(move || {
+            tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .expect("a runtime starts")
+                .block_on(async { connect(&config).await.batch_execute(&statement).await })
+        });
+        let outcome = dropping.join().expect("the thread ends");
+        if !std::thread::panicking() {
+            outcome.expect("the database can be dropped");
+        }
+    }
+}
+
+/// A command without any variables but PATH.
+pub fn bare_command(executable: impl AsRef<std::ffi::OsStr>) -> Command {
+    let mut command = Command::new(executable);
+    command.env_clear().stdin(Stdio::null());
+    if let Some(path) = std::env::var_os("PATH") {
+        command.env("PATH", path);
+    }
+    command
+}
+
+/// What a program left behind, as its user sees it.
+#[derive(Debug)]
+pub struct Ended {
+    /// The exit code; a signal that killed it is none.
+    pub code: Option<i32>,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+}
+
+impl From<Output> for Ended {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).expect("output is UTF-8"),
+            stderr: String::from_utf8(output.stderr).expect("output is UTF-8"),
+        }
+    }
+}
+
+/// Runs a command to its end.
+pub fn run(command: &mut Command) -> Ended {
+    command.output().expect("the program starts").into()
+}
+
+async fn connect(config: &Config) -> Client {
+    let (client, connection) = config
+        .connect(NoTls)
+        .await
+        .expect("the test server can be reached");
+    tokio::spawn(connection);
+    client
+}

@@ -1,0 +1,5 @@
+//! The program `database-load`.
+
+fn main() -> std::process::ExitCode {
+    database_load::command_line::main()
+}

@@ -1,0 +1,65 @@
+//! The command line of the program.
+
+use clap::Parser;
+use environment::Environment;
+use program::{Lifetime, Program};
+
+use crate::commands::up;
+use crate::settings::MigrationSettings;
+
+const PROGRAM: Program = Program {
+    name: "database-migration",
+    version: env!("CARGO_PKG_VERSION"),
+    lifetime: Lifetime::Batch,
+};
+
+/// Brings a PostgreSQL database to the newest version of its schema.
+///
+/// Each migration runs in one transaction together with its row in the history, under a lock that excludes other runs:
+/// any number of pods may start at once. After a crash, run again; it goes on where it stopped.
+#[derive(Parser)]
+#[command(name = PROGRAM.name, version, after_help = after_help())]
+struct Arguments {
+    /// Directory of migration files, instead of those compiled in (variable MIGRATIONS_DIR)
+    #[arg(long, value_name = "DIRECTORY")]
+    migrations: Option<String>,
+    /// Read variables with this prefix: with MENU_, MENU_DB_HOST instead of DB_HOST
+    #[arg(
+        long,
+        value_name = "PREFIX",
+        default_value = "",
+        hide_default_value = true
+    )]
+    env_prefix: String,
+}
+
+fn after_help() -> String {
+    format!(
+        "Environment variables [default]:\n{}{}{}\n\
+         Exit codes:\n  \
+         0  the database is at the newest version, or ahead of it\n  \
+         1  a migration failed and was rolled back\n  \
+         2  bad usage, configuration or migration files\n  \
+         4  migration files and history disagree\n  \
+         5  the server was not reached in time\n  \
+         6  a lock was not obtained in time\n  \
+         143  stopped by SIGTERM",
+        crate::settings::VARIABLES,
+        connection::VARIABLES,
+        telemetry::VARIABLES,
+    )
+}
+
+/// Runs the program with the arguments and the environment of this process.
+#[must_use]
+pub fn main() -> std::process::ExitCode {
+    let arguments = Arguments::parse();
+    PROGRAM.run(Environment::of_process(), async |context| {
+        let environment = context.environment.with_prefix(&arguments.env_prefix);
+        let settings =
+            MigrationSettings::from_environment(&environment, arguments.migrations.as_deref())
+                .map_err(connection::ConnectError::from)?;
+        let summary = up::up(settings, &context.shutdown).await?;
+        Ok::<_, up::UpError>(summary.to_string())
+    })
+}

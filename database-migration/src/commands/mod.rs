@@ -1,0 +1,3 @@
+//! What the program can do, a file each.
+
+pub(crate) mod up;

@@ -1,0 +1,229 @@
+//! The table in the database that tells which migrations were applied.
+//!
+//! Its first four columns are refinery's. Ours come after them.
+
+use connection::Connection;
+use environment::SettingError;
+use exit_code::{ExitCode, Failure};
+use refinery::{Migration, Runner};
+use tokio_postgres::types::Type;
+
+use crate::session::Session;
+
+/// The columns of refinery's layout, then ours.
+const COLUMNS: [&str; 9] = [
+    "version",
+    "name",
+    "applied_on",
+    "checksum",
+    "duration_ms",
+    "applied_by",
+    "program_version",
+    "trace_id",
+    "down_sql",
+];
+
+/// A migration that the history holds.
+pub type Applied = Migration;
+
+/// The history's table as configured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TableName {
+    schema: Option<String>,
+    table: String,
+}
+
+impl TableName {
+    /// Parses `table` or `schema.table`. Names are taken to the letter, without quotes.
+    pub(crate) fn parse(variable: &str, value: &str) -> Result<Self, SettingError> {
+        let parts: Vec<_> = value.split('.').collect();
+        let is_name = |part: &&str| {
+            !part.is_empty()
+                && part.len() <= 63
+                && !part.contains(['"', '\0'])
+                && part.trim() == *part
+        };
+        match parts.as_slice() {
+            [table] if is_name(table) => Ok(Self {
+                schema: None,
+                table: (*table).to_owned(),
+            }),
+            [schema, table] if is_name(schema) && is_name(table) => Ok(Self {
+                schema: Some((*schema).to_owned()),
+                table: (*table).to_owned(),
+            }),
+            _ => Err(SettingError::Invalid {
+                variable: variable.to_owned(),
+                value: value.to_owned(),
+                expected:
+                    "a table's name, with or without its schema, such as history or menu.history"
+                        .to_owned(),
+            }),
+        }
+    }
+}
+
+/// Where the history of a database is.
+#[derive(Debug, Clone)]
+pub(crate) struct Location {
+    pub(crate) database: String,
+    pub(crate) schema: String,
+    pub(crate) table: String,
+    pub(crate) exists: bool,
+}
+
+impl Location {
+    /// The table's full name, quoted.
+    pub(crate) fn qualified(&self) -> String {
+        format!(
+            "\"{}\".\"{}\"",
+            self.schema.replace('"', "\"\""),
+            self.table
+        )
+    }
+
+    /// Database and schema, as the OpenTelemetry conventions write `db.namespace` for PostgreSQL.
+    pub(crate) fn namespace(&self) -> String {
+        format!("{}|{}", self.database, self.schema)
+    }
+}
+
+/// Why the history cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum HistoryError {
+    /// The role's `search_path` names no schema that exists.
+    #[error(
+        "the search_path of user {user} names no schema that exists, so there is no place for the history"
+    )]
+    NoSchema {
+        /// The user.
+        user: String,
+    },
+    /// A table of that name is there, but not ours.
+    #[error(
+        "the table {table} has the columns {}, not those of a history of database-migration",
+        .columns.join(", ")
+    )]
+    ForeignLayout {
+        /// The table's full name.
+        table: String,
+        /// The columns it has.
+        columns: Vec<String>,
+    },
+    /// A row that refinery's format does not allow.
+    #[error("the history {table} holds a row that cannot be read: {problem}")]
+    UnreadableRow {
+        /// The table's full name.
+        table: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The server's answer.
+    #[error("the history could not be read: {0}")]
+    Database(String),
+}
+
+impl HistoryError {
+    pub(crate) fn database(error: &tokio_postgres::Error) -> Self {
+        Self::Database(connection::describe(error))
+    }
+}
+
+impl Failure for HistoryError {
+    fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::ForeignLayout { .. } | Self::UnreadableRow { .. } => ExitCode::Disagreement,
+            Self::NoSchema { .. } | Self::Database(_) => ExitCode::Failed,
+        }
+    }
+
+    fn next_step(&self) -> Option<String> {
+        match self {
+            Self::NoSchema { .. } => Some(
+                "create the schema, set the role's search_path, or name the schema in MIGRATION_TABLE"
+                    .to_owned(),
+            ),
+            Self::ForeignLayout { .. } => Some(
+                "name another table in MIGRATION_TABLE, or take the history over with database-migration adopt"
+                    .to_owned(),
+            ),
+            Self::UnreadableRow { .. } => {
+                Some("compare the row with the migration files and mend it by hand".to_owned())
+            }
+            Self::Database(_) => None,
+        }
+    }
+}
+
+/// Finds the history's table, or the place where it belongs.
+pub(crate) async fn locate(
+    connection: &Connection,
+    name: &TableName,
+    user: &str,
+) -> Result<Location, HistoryError> {
+    let rows = connection
+        .query_typed(
+            "SELECT current_database()::text, namespace.nspname::text, attribute.attname::text
+             FROM (SELECT coalesce($1, current_schema()) AS schema) AS wanted
+             LEFT JOIN pg_namespace AS namespace ON namespace.nspname = wanted.schema
+             LEFT JOIN pg_class AS class ON class.relnamespace = namespace.oid AND class.relname = $2
+             LEFT JOIN pg_attribute AS attribute
+               ON attribute.attrelid = class.oid AND attribute.attnum > 0 AND NOT attribute.attisdropped
+             ORDER BY attribute.attnum",
+            &[(&name.schema, Type::TEXT), (&name.table, Type::TEXT)],
+        )
+        .await
+        .map_err(|error| HistoryError::database(&error))?;
+
+    let schema = rows
+        .first()
+        .and_then(|row| row.get::<_, Option<String>>(1))
+        .ok_or_else(|| HistoryError::NoSchema {
+            user: user.to_owned(),
+        })?;
+    let columns: Vec<String> = rows.iter().filter_map(|row| row.get(2)).collect();
+    let location = Location {
+        database: rows.first().map(|row| row.get(0)).unwrap_or_default(),
+        schema,
+        table: name.table.clone(),
+        exists: !columns.is_empty(),
+    };
+    if location.exists && columns != COLUMNS {
+        return Err(HistoryError::ForeignLayout {
+            table: location.qualified(),
+            columns,
+        });
+    }
+    Ok(location)
+}
+
+/// The migrations that were applied, in the order of their versions.
+pub(crate) async fn read(session: &mut Session) -> Result<Vec<Applied>, HistoryError> {
+    if !session.location().exists {
+        return Ok(Vec::new());
+    }
+    let table = session.location().qualified();
+    let mut runner = Runner::new(&[]);
+    runner.set_migration_table_name(&table);
+    runner
+        .get_applied_migrations_async(session)
+        .await
+        .map_err(|error| session.history_error(&error))
+}
+
+/// SQL that creates the table.
+pub(crate) fn creation(table: &str) -> String {
+    format!(
+        "CREATE TABLE IF NOT EXISTS {table} (
+             version int8 PRIMARY KEY,
+             name varchar(255),
+             applied_on varchar(255),
+             checksum varchar(255),
+             duration_ms int8,
+             applied_by text,
+             program_version text,
+             trace_id text,
+             down_sql text
+         )"
+    )
+}

@@ -1,0 +1,20 @@
+//! Brings a database to the newest version of its schema.
+//!
+//! Migrations are read from files ([`MigrationSet`]), compared with the history that the database keeps ([`Plan`]) and
+//! applied one transaction each, under a lock that excludes other runs ([`up`]).
+
+mod apply;
+pub mod command_line;
+mod commands;
+mod files;
+mod history;
+mod plan;
+mod session;
+mod settings;
+
+pub use apply::ApplyError;
+pub use commands::up::{Summary, UpError, up};
+pub use files::{FileError, MigrationFile, MigrationSet, Problem};
+pub use history::{Applied, HistoryError};
+pub use plan::{Disagreement, Plan};
+pub use settings::{MigrationSettings, VARIABLES};

@@ -1,0 +1,5 @@
+//! The program `database-migration`.
+
+fn main() -> std::process::ExitCode {
+    database_migration::command_line::main()
+}

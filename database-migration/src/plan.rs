@@ -1,0 +1,142 @@
+//! What has to be done: the files compared with the history.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use exit_code::{ExitCode, Failure};
+
+use crate::files::{MigrationFile, MigrationSet};
+use crate::history::Applied;
+
+/// What has to be done to bring a database to the newest version.
+#[derive(Debug)]
+pub struct Plan<'set> {
+    /// The newest version applied.
+    pub current: Option<Applied>,
+    /// Migrations to apply, in this order.
+    pub pending: Vec<&'set MigrationFile>,
+    /// Versions in the history above the newest file: the database is ahead of this program.
+    pub ahead: Vec<Applied>,
+}
+
+/// Files and history contradict each other. All contradictions are reported at once.
+#[derive(Debug, thiserror::Error)]
+pub struct Disagreement(Vec<Contradiction>);
+
+#[derive(Debug)]
+enum Contradiction {
+    /// The file is not what was applied.
+    Changed {
+        applied: Applied,
+        file: MigrationFile,
+    },
+    /// An applied version has no file, though newer ones have.
+    Missing { applied: Applied },
+    /// A file is older than what was applied, but was not applied itself.
+    OutOfOrder { file: MigrationFile, newest: i64 },
+}
+
+impl fmt::Display for Disagreement {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            formatter,
+            "migration files and history disagree; nothing was applied"
+        )?;
+        for contradiction in &self.0 {
+            write!(formatter, "\n  {contradiction}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Contradiction {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Changed { applied, file } => write!(
+                formatter,
+                "{}: changed after it was applied as version {} {}: checksum {} in the history, {} {} in the file",
+                file.path.display(),
+                applied.version(),
+                applied.name(),
+                applied.checksum(),
+                file.migration.name(),
+                file.migration.checksum(),
+            ),
+            Self::Missing { applied } => write!(
+                formatter,
+                "version {} {} was applied, but there is no file for it",
+                applied.version(),
+                applied.name()
+            ),
+            Self::OutOfOrder { file, newest } => write!(
+                formatter,
+                "{}: not applied, though version {newest} is",
+                file.path.display()
+            ),
+        }
+    }
+}
+
+impl Failure for Disagreement {
+    fn exit_code(&self) -> ExitCode {
+        ExitCode::Disagreement
+    }
+
+    fn next_step(&self) -> Option<String> {
+        Some(
+            "restore the files as they were applied, and put changes into a migration with a new, higher version"
+                .to_owned(),
+        )
+    }
+}
+
+impl<'set> Plan<'set> {
+    /// Compares files and history by the rules of DESIGN, "Rules about history".
+    pub fn new(set: &'set MigrationSet, history: Vec<Applied>) -> Result<Self, Disagreement> {
+        let newest_file = set.files().last().map(|file| file.migration.version());
+        let newest_applied = history.last().map(Applied::version);
+        let current = history.last().cloned();
+        let mut unmatched: BTreeMap<i64, Applied> = history
+            .into_iter()
+            .map(|applied| (applied.version(), applied))
+            .collect();
+
+        let mut contradictions = Vec::new();
+        let mut pending = Vec::new();
+        for file in set.files() {
+            match unmatched.remove(&file.migration.version()) {
+                Some(applied) if applied == file.migration => {}
+                Some(applied) => contradictions.push(Contradiction::Changed {
+                    applied,
+                    file: file.clone(),
+                }),
+                None => match newest_applied {
+                    Some(newest) if file.migration.version() < newest => {
+                        contradictions.push(Contradiction::OutOfOrder {
+                            file: file.clone(),
+                            newest,
+                        });
+                    }
+                    _ => pending.push(file),
+                },
+            }
+        }
+        let (ahead, missing): (Vec<_>, Vec<_>) = unmatched
+            .into_values()
+            .partition(|applied| newest_file.is_none_or(|newest| applied.version() > newest));
+        contradictions.extend(
+            missing
+                .into_iter()
+                .map(|applied| Contradiction::Missing { applied }),
+        );
+        if contradictions.is_empty() {
+            Ok(Self {
+                current,
+                pending,
+                ahead,
+            })
+        } else {
+            Err(Disagreement(contradictions))
+        }
+    }
+}

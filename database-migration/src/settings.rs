@@ -1,0 +1,110 @@
+//! Settings of the migration runner.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use connection::{ConnectionSettings, ServerOptions};
+use environment::{Environment, SettingError, value};
+use serde::Deserialize;
+
+use crate::history::TableName;
+
+/// The variables of this module with their meaning, for `--help` texts.
+pub const VARIABLES: &str = "  MIGRATIONS_DIR      directory of migration files [those compiled in]
+  MIGRATION_TABLE     the history's table, with or without its schema [refinery_schema_history]
+  MIGRATION_LOCK_TIMEOUT
+                      how long a statement may wait for a lock before the migration is rolled back and tried
+                      again, so that other queries never queue behind it for longer [1s]
+  MIGRATION_LOCK_RETRY
+                      how long that is tried [10min]
+  MIGRATION_STATEMENT_TIMEOUT
+                      how long a statement may take [none]
+  MIGRATION_RUNNER_WAIT
+                      how long to wait for another run to finish [none: without limit]
+";
+
+/// Settings of the migration runner.
+#[derive(Debug, Clone)]
+pub struct MigrationSettings {
+    /// Where and how to connect.
+    pub connection: ConnectionSettings,
+    /// A directory of migration files, instead of those compiled in.
+    pub directory: Option<PathBuf>,
+    /// The history's table.
+    pub(crate) table: TableName,
+    /// How long a statement waits for a lock before the migration is rolled back and tried again.
+    pub lock_timeout: Duration,
+    /// How long such tries go on.
+    pub lock_retry: Duration,
+    /// How long a statement may take.
+    pub statement_timeout: Option<Duration>,
+    /// How long to wait for another run to finish.
+    pub runner_wait: Option<Duration>,
+}
+
+#[derive(Deserialize)]
+struct Variables {
+    migrations_dir: Option<String>,
+    migration_table: Option<String>,
+    migration_lock_timeout: Option<String>,
+    migration_lock_retry: Option<String>,
+    migration_statement_timeout: Option<String>,
+    migration_runner_wait: Option<String>,
+}
+
+impl MigrationSettings {
+    /// Reads the settings; `directory` is that of the command line, which wins.
+    pub fn from_environment(
+        environment: &Environment,
+        directory: Option<&str>,
+    ) -> Result<Self, SettingError> {
+        let variables: Variables = environment.read()?;
+        let name = |variable: &str| environment.name(variable);
+        let directory = match (directory, variables.migrations_dir) {
+            (Some(path), _) => Some(value::directory("--migrations", path)?),
+            (None, Some(path)) => Some(value::directory(&name("MIGRATIONS_DIR"), &path)?),
+            (None, None) => None,
+        };
+        let duration = |variable: &str, value: Option<String>, default: Duration| {
+            value.map_or(Ok(default), |value| {
+                value::duration(&name(variable), &value)
+            })
+        };
+        let limit = |variable: &str, value: Option<String>| {
+            value.map_or(Ok(None), |value| value::limit(&name(variable), &value))
+        };
+        Ok(Self {
+            connection: ConnectionSettings::from_environment(environment)?,
+            directory,
+            table: TableName::parse(
+                &name("MIGRATION_TABLE"),
+                variables
+                    .migration_table
+                    .as_deref()
+                    .unwrap_or("refinery_schema_history"),
+            )?,
+            lock_timeout: duration(
+                "MIGRATION_LOCK_TIMEOUT",
+                variables.migration_lock_timeout,
+                Duration::from_secs(1),
+            )?,
+            lock_retry: duration(
+                "MIGRATION_LOCK_RETRY",
+                variables.migration_lock_retry,
+                Duration::from_mins(10),
+            )?,
+            statement_timeout: limit(
+                "MIGRATION_STATEMENT_TIMEOUT",
+                variables.migration_statement_timeout,
+            )?,
+            runner_wait: limit("MIGRATION_RUNNER_WAIT", variables.migration_runner_wait)?,
+        })
+    }
+
+    /// What the server is asked for at the start of each connection.
+    pub(crate) fn server_options(&self) -> ServerOptions {
+        ServerOptions::default()
+            .timeout("lock_timeout", Some(self.lock_timeout))
+            .timeout("statement_timeout", self.statement_timeout)
+    }
+}

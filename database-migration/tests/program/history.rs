@@ -1,0 +1,130 @@
+//! The rules about files and history.
+
+use crate::support::{directory, migrate, table_exists, versions, write};
+use test_postgres::Server;
+
+#[tokio::test]
+async fn a_changed_file_stops_with_both_checksums() {
+    let database = Server::shared().database().await;
+    let files = directory(&[("1_a.sql", "CREATE TABLE a ();")]);
+    assert_eq!(migrate(&database, files.path()).code, Some(0));
+    let checksum = database
+        .value("SELECT checksum FROM refinery_schema_history")
+        .await;
+
+    write(files.path(), "1_a.sql", "CREATE TABLE a (id int);");
+    write(files.path(), "2_b.sql", "CREATE TABLE b ();");
+    let ended = migrate(&database, files.path());
+    assert_eq!(ended.code, Some(4), "{ended:?}");
+    assert!(
+        ended.stderr.contains(&format!(
+            "1_a.sql: changed after it was applied as version 1 a: checksum {checksum} in the history"
+        )),
+        "{ended:?}"
+    );
+    assert!(!table_exists(&database, "b").await);
+}
+
+#[tokio::test]
+async fn other_line_ends_are_no_change() {
+    let database = Server::shared().database().await;
+    let files = directory(&[("1_a.sql", "CREATE TABLE a (\n);")]);
+    assert_eq!(migrate(&database, files.path()).code, Some(0));
+    std::fs::write(
+        files.path().join("1_a.sql"),
+        "-- +++++ UP\r\nCREATE TABLE a (\r\n);\r\n",
+    )
+    .unwrap();
+    let ended = migrate(&database, files.path());
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+}
+
+#[tokio::test]
+async fn a_database_that_is_ahead_is_left_alone_with_a_warning() {
+    let database = Server::shared().database().await;
+    let newer = directory(&[
+        ("1_a.sql", "CREATE TABLE a ();"),
+        ("2_b.sql", "CREATE TABLE b ();"),
+    ]);
+    assert_eq!(migrate(&database, newer.path()).code, Some(0));
+    let older = directory(&[("1_a.sql", "CREATE TABLE a ();")]);
+    let ended = migrate(&database, older.path());
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(
+        ended
+            .stderr
+            .contains("warning: the database is ahead of this program by 1 migrations"),
+        "{ended:?}"
+    );
+    assert_eq!(versions(&database).await, ["1", "2"]);
+}
+
+#[tokio::test]
+async fn an_applied_version_without_a_file_stops() {
+    let database = Server::shared().database().await;
+    let files = directory(&[
+        ("1_a.sql", "CREATE TABLE a ();"),
+        ("2_b.sql", "CREATE TABLE b ();"),
+    ]);
+    assert_eq!(migrate(&database, files.path()).code, Some(0));
+    std::fs::remove_file(files.path().join("1_a.sql")).unwrap();
+    let ended = migrate(&database, files.path());
+    assert_eq!(ended.code, Some(4), "{ended:?}");
+    assert!(
+        ended
+            .stderr
+            .contains("version 1 a was applied, but there is no file for it"),
+        "{ended:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_late_file_below_the_last_version_stops_and_is_named() {
+    let database = Server::shared().database().await;
+    let files = directory(&[("2_b.sql", "CREATE TABLE b ();")]);
+    assert_eq!(migrate(&database, files.path()).code, Some(0));
+    write(files.path(), "1_a.sql", "CREATE TABLE a ();");
+    let ended = migrate(&database, files.path());
+    assert_eq!(ended.code, Some(4), "{ended:?}");
+    assert!(
+        ended
+            .stderr
+            .contains("1_a.sql: not applied, though version 2 is"),
+        "{ended:?}"
+    );
+    assert!(!table_exists(&database, "a").await);
+}
+
+#[tokio::test]
+async fn a_history_of_another_tool_is_not_touched() {
+    let database = Server::shared().database().await;
+    database
+        .execute("CREATE TABLE refinery_schema_history (version bigint, dirty boolean)")
+        .await;
+    let files = directory(&[("1_a.sql", "CREATE TABLE a ();")]);
+    let ended = migrate(&database, files.path());
+    assert_eq!(ended.code, Some(4), "{ended:?}");
+    assert!(
+        ended.stderr.contains("has the columns version, dirty"),
+        "{ended:?}"
+    );
+    assert!(!table_exists(&database, "a").await);
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_read_is_an_error_and_no_panic() {
+    let database = Server::shared().database().await;
+    let files = directory(&[("1_a.sql", "CREATE TABLE a ();")]);
+    assert_eq!(migrate(&database, files.path()).code, Some(0));
+    database
+        .execute("UPDATE refinery_schema_history SET applied_on = 'yesterday'")
+        .await;
+    let ended = migrate(&database, files.path());
+    assert_eq!(ended.code, Some(4), "{ended:?}");
+    assert!(
+        ended
+            .stderr
+            .contains("version 1: applied_on is \"yesterday\""),
+        "{ended:?}"
+    );
+}

@@ -1,0 +1,9 @@
+//! The program as its users meet it: run for real, on a real server.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod history;
+mod locks;
+mod settings;
+mod support;
+mod up;

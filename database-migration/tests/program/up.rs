@@ -1,0 +1,338 @@
+//! Bringing a database to the newest version.
+
+use std::time::{Duration, Instant};
+
+use crate::support::{
+    bare_program, directory, last_lines, migrate, program, table_exists, versions, write,
+};
+use test_postgres::{Server, run};
+
+/// The schema exactly as the requirements print it, read back from the catalog.
+const COLUMNS: &str = "\
+order_items.id integer NOT NULL DEFAULT nextval('order_items_id_seq'::regclass)
+order_items.order_id character varying(50) NOT NULL
+order_items.product_id character varying(50) NOT NULL
+order_items.quantity integer NOT NULL
+order_items.created_at timestamp with time zone DEFAULT CURRENT_TIMESTAMP
+orders.id character varying(50) NOT NULL
+orders.coupon_code character varying(50)
+orders.created_at timestamp with time zone DEFAULT CURRENT_TIMESTAMP
+orders.updated_at timestamp with time zone DEFAULT CURRENT_TIMESTAMP
+products.id character varying(50) NOT NULL
+products.name character varying(255) NOT NULL
+products.price numeric(10,2) NOT NULL
+products.category character varying(100)
+products.created_at timestamp with time zone DEFAULT CURRENT_TIMESTAMP
+products.updated_at timestamp with time zone DEFAULT CURRENT_TIMESTAMP";
+
+const CONSTRAINTS: &str = "\
+order_items fk_order FOREIGN KEY (order_id) REFERENCES orders(id) ON DELETE CASCADE
+order_items fk_product FOREIGN KEY (product_id) REFERENCES products(id) ON DELETE RESTRICT
+order_items order_items_order_id_product_id_key UNIQUE (order_id, product_id)
+order_items order_items_pkey PRIMARY KEY (id)
+order_items order_items_quantity_check CHECK ((quantity > 0))
+orders orders_pkey PRIMARY KEY (id)
+products products_pkey PRIMARY KEY (id)
+products products_price_check CHECK ((price >= (0)::numeric))";
+
+const INDEXES: &str = "\
+idx_order_items_order_id: order_items USING btree (order_id)
+idx_order_items_product_id: order_items USING btree (product_id)
+idx_orders_created_at: orders USING btree (created_at)
+idx_products_category: products USING btree (category)";
+
+#[tokio::test]
+async fn the_schema_is_that_of_the_requirements() {
+    let database = Server::shared().database().await;
+    let ended = run(&mut program(&database));
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+
+    let columns = database
+        .values(
+            "SELECT format('%s.%s %s%s%s', relname, attname, format_type(atttypid, atttypmod),
+                           CASE WHEN attnotnull THEN ' NOT NULL' END,
+                           ' DEFAULT ' || pg_get_expr(adbin, adrelid))
+             FROM pg_attribute
+             JOIN pg_class ON pg_class.oid = attrelid
+             LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
+             WHERE relname IN ('products', 'orders', 'order_items') AND attnum > 0
+             ORDER BY relname, attnum",
+        )
+        .await;
+    assert_eq!(columns.join("\n"), COLUMNS);
+    let constraints = database
+        .values(
+            "SELECT format('%s %s %s', conrelid::regclass, conname, pg_get_constraintdef(oid))
+             FROM pg_constraint
+             WHERE conrelid::regclass::text IN ('products', 'orders', 'order_items') AND contype <> 'n'
+             ORDER BY conrelid::regclass::text, conname",
+        )
+        .await;
+    assert_eq!(constraints.join("\n"), CONSTRAINTS);
+    let indexes = database
+        .values(
+            "SELECT format('%s: %s %s', indexname, tablename, substring(indexdef FROM 'USING.*'))
+             FROM pg_indexes WHERE indexname LIKE 'idx%' ORDER BY indexname",
+        )
+        .await;
+    assert_eq!(indexes.join("\n"), INDEXES);
+}
+
+#[tokio::test]
+async fn each_step_and_the_verdict_are_said() {
+    let database = Server::shared().database().await;
+    let ended = run(&mut program(&database));
+    let steps: Vec<_> = ended
+        .stdout
+        .lines()
+        .filter(|line| line.starts_with('✓'))
+        .collect();
+    assert_eq!(steps.len(), 5, "{ended:?}");
+    assert!(steps[0].starts_with("✓ connected to PostgreSQL "));
+    assert!(steps[1].starts_with("✓ 1 create_products applied ("));
+    assert!(last_lines(&ended).contains(&format!(
+        "✓ database-migration: {} is at version 3 create_order_items, 3 applied (",
+        database.name()
+    )));
+
+    let again = run(&mut program(&database));
+    assert_eq!(again.code, Some(0));
+    assert!(
+        last_lines(&again).contains("is at version 3 create_order_items, nothing to do ("),
+        "{again:?}"
+    );
+    assert_eq!(versions(&database).await, ["1", "2", "3"]);
+}
+
+#[tokio::test]
+async fn the_history_begins_with_refinerys_columns() {
+    let database = Server::shared().database().await;
+    run(&mut program(&database));
+    let columns = database
+        .values(
+            "SELECT attname FROM pg_attribute
+             WHERE attrelid = 'refinery_schema_history'::regclass AND attnum > 0 ORDER BY attnum",
+        )
+        .await;
+    assert_eq!(
+        columns[..4],
+        ["version", "name", "applied_on", "checksum"].map(str::to_owned)
+    );
+    let rows = database
+        .values(
+            "SELECT concat_ws('|', version, name, checksum, applied_by, program_version, down_sql,
+                              applied_on::timestamptz > now() - interval '1 hour', duration_ms >= 0)
+             FROM refinery_schema_history ORDER BY version",
+        )
+        .await;
+    assert_eq!(
+        rows[0],
+        format!(
+            "1|create_products|9975141719147575869|postgres@127.0.0.1|{}|DROP TABLE products;|t|t",
+            env!("CARGO_PKG_VERSION")
+        )
+    );
+}
+
+#[tokio::test]
+async fn twenty_at_once_apply_each_migration_once() {
+    let database = Server::shared().database().await;
+    let running: Vec<_> = (0..20)
+        .map(|_| {
+            program(&database)
+                .stdout(std::process::Stdio::piped())
+                .stderr(std::process::Stdio::piped())
+                .spawn()
+                .unwrap()
+        })
+        .collect();
+    let mut applied = 0;
+    for process in running {
+        let ended: test_postgres::Ended = process.wait_with_output().unwrap().into();
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        applied += ended.stdout.matches(" applied (").count()
+            - ended.stdout.matches(", 3 applied (").count();
+    }
+    assert_eq!(applied, 3);
+    assert_eq!(versions(&database).await, ["1", "2", "3"]);
+}
+
+#[tokio::test]
+async fn a_directory_is_named_by_flag_or_variable() {
+    let database = Server::shared().database().await;
+    let files = directory(&[("1_a.sql", "CREATE TABLE a ();")]);
+    let ended = migrate(&database, files.path());
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(table_exists(&database, "a").await);
+
+    write(files.path(), "2_b.sql", "CREATE TABLE b ();");
+    let ended = run(program(&database).env("MIGRATIONS_DIR", files.path()));
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(table_exists(&database, "b").await);
+    assert_eq!(versions(&database).await, ["1", "2"]);
+}
+
+#[tokio::test]
+async fn a_mounted_config_map_is_read_as_its_author_means_it() {
+    let database = Server::shared().database().await;
+    let files = directory(&[]);
+    // As the kubelet lays it out: a hidden directory, a link to it, and links through that one.
+    let hidden = files.path().join("..2026_11_21");
+    std::fs::create_dir(&hidden).unwrap();
+    write(&hidden, "1_a.sql", "CREATE TABLE a ();");
+    std::os::unix::fs::symlink("..2026_11_21", files.path().join("..data")).unwrap();
+    std::os::unix::fs::symlink("..data/1_a.sql", files.path().join("1_a.sql")).unwrap();
+    std::fs::create_dir(files.path().join("lost+found")).unwrap();
+    std::fs::write(files.path().join("README.md"), "about").unwrap();
+
+    let ended = migrate(&database, files.path());
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(versions(&database).await, ["1"]);
+    assert!(
+        ended
+            .stderr
+            .contains("README.md does not end in .sql and was left alone"),
+        "{ended:?}"
+    );
+}
+
+#[tokio::test]
+async fn every_problem_of_a_directory_is_reported_and_nothing_is_applied() {
+    let database = Server::shared().database().await;
+    let files = directory(&[
+        ("1_a.sql", "CREATE TABLE a ();"),
+        ("01_b.sql", "CREATE TABLE b ();"),
+        ("2_add-hyphen.sql", "CREATE TABLE c ();"),
+    ]);
+    std::fs::write(files.path().join("3_d.sql"), "CREATE TABLE d ();").unwrap();
+    std::fs::write(files.path().join("4_e.sql"), b"-- +++++ UP\nSELECT '\xFF';").unwrap();
+    let ended = migrate(&database, files.path());
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    for problem in [
+        "1_a.sql: version 1 is also that of",
+        "2_add-hyphen.sql: the name \"add-hyphen\" may consist of",
+        "3_d.sql:1: there is no line -- +++++ UP",
+        "4_e.sql:2: there is a byte that is not UTF-8",
+    ] {
+        assert!(ended.stderr.contains(problem), "{problem}: {ended:?}");
+    }
+    assert!(!table_exists(&database, "refinery_schema_history").await);
+}
+
+#[tokio::test]
+async fn a_failed_migration_is_shown_in_its_place_and_rolled_back() {
+    let database = Server::shared().database().await;
+    let files = directory(&[
+        ("1_a.sql", "CREATE TABLE a ();"),
+        (
+            "2_b.sql",
+            "CREATE TABLE b ();\n\nALTER TABLE b\n    ADD COLUMN id nosuchtype;",
+        ),
+        ("3_c.sql", "CREATE TABLE c ();"),
+    ]);
+    let ended = migrate(&database, files.path());
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    let expected = "2_b.sql:5:19: type \"nosuchtype\" does not exist (SQLSTATE 42704)\n\
+                    \x20 5 |     ADD COLUMN id nosuchtype;\n\
+                    \x20   |                   ^\n\
+                    \x20 state: the database is at version 1 a\n\
+                    \x20 next: the migration was rolled back; correct it and run again\n\
+                    \x20 exit code 1\n";
+    assert!(ended.stderr.ends_with(expected), "{}", ended.stderr);
+    assert_eq!(versions(&database).await, ["1"]);
+    assert!(!table_exists(&database, "b").await);
+
+    write(files.path(), "2_b.sql", "CREATE TABLE b ();");
+    assert_eq!(migrate(&database, files.path()).code, Some(0));
+    assert_eq!(versions(&database).await, ["1", "2", "3"]);
+}
+
+#[tokio::test]
+async fn what_a_migration_sets_for_its_session_does_not_reach_the_next() {
+    let database = Server::shared().database().await;
+    let files = directory(&[
+        (
+            "1_dump.sql",
+            "SELECT pg_catalog.set_config('search_path', '', false);\nCREATE TABLE public.a ();",
+        ),
+        ("2_b.sql", "CREATE TABLE b ();"),
+    ]);
+    let ended = migrate(&database, files.path());
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(table_exists(&database, "public.b").await);
+}
+
+#[tokio::test]
+async fn the_history_may_be_in_a_schema_of_its_own() {
+    let database = Server::shared().database().await;
+    database.execute("CREATE SCHEMA menu").await;
+    let files = directory(&[("1_a.sql", "CREATE TABLE a ();")]);
+    let ended = run(program(&database)
+        .env("MIGRATION_TABLE", "menu.schema_migrations")
+        .arg("--migrations")
+        .arg(files.path()));
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(
+        database
+            .values("SELECT name FROM menu.schema_migrations")
+            .await,
+        ["a"]
+    );
+}
+
+#[tokio::test]
+async fn a_prefix_reads_the_settings_of_one_service() {
+    let database = Server::shared().database().await;
+    let mut command = bare_program();
+    for (name, value) in program(&database).get_envs() {
+        if let (Some(name), Some(value)) = (name.to_str(), value)
+            && name.starts_with("DB_")
+        {
+            command.env(format!("MENU_{name}"), value);
+        }
+    }
+    let ended = run(command
+        .env("DB_HOST", "host.invalid")
+        .args(["--env-prefix", "MENU_"]));
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+}
+
+#[tokio::test]
+async fn a_server_that_comes_up_later_is_waited_for() {
+    let database = Server::shared().database().await;
+    let server_port = Server::shared().port();
+    let placeholder = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = placeholder.local_addr().unwrap().port();
+    drop(placeholder);
+
+    let late = tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", port))
+            .await
+            .unwrap();
+        loop {
+            let (mut client, _) = listener.accept().await.unwrap();
+            tokio::spawn(async move {
+                let mut server = tokio::net::TcpStream::connect(("127.0.0.1", server_port))
+                    .await
+                    .unwrap();
+                let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+            });
+        }
+    });
+    let mut command = program(&database);
+    command.env("DB_PORT", port.to_string());
+    let started = Instant::now();
+    let ended = tokio::task::spawn_blocking(move || run(&mut command))
+        .await
+        .unwrap();
+    late.abort();
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(started.elapsed() >= Duration::from_millis(1500));
+    assert!(
+        ended
+            .stdout
+            .contains("waiting for PostgreSQL at 127.0.0.1:"),
+        "{ended:?}"
+    );
+}
