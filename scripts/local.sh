@@ -3,6 +3,7 @@
 
 source scripts/messages.sh
 source scripts/processes.sh
+source scripts/random.sh
 
 state=.local
 data=$state/postgres/data
@@ -31,13 +32,20 @@ deploy_local() {
   mkdir -p "$state"
   # All three programs belong to one trace, the caller's if there is one.
   export TRACEPARENT=${TRACEPARENT:-00-$(random_hex 16)-$(random_hex 8)-01}
+  take_turn
+  # What is started does not get the lock, which would live on in it.
+  bring_up 9>&-
+  exec 9>&-
+  say_how_to_go_on
+  if stays; then stay; else trap - EXIT; fi
+}
+
+bring_up() {
   start_server
   build
   run_program database-migration
   run_program database-load
   start_api
-  say_how_to_go_on
-  if stays; then stay; else trap - EXIT; fi
 }
 
 # cleanup_local PURGE: empty keeps the data.
@@ -62,8 +70,14 @@ require_free_port() {
     fail "Port $PORT, meant for order-food, is in use by another program: choose another port, for example PORT=$((PORT + 1)) ./deploy.sh --local"
 }
 
-random_hex() {
-  od -An -N"$1" -tx1 /dev/urandom | tr -d ' \n'
+# One deploy.sh at a time, by a lock that ends with its holder. macOS has no flock and goes without.
+take_turn() {
+  exec 9>"$state/lock"
+  command -v flock >/dev/null || return 0
+  flock -n 9 || {
+    echo "Waiting for another deploy.sh in this folder ..."
+    flock 9
+  }
 }
 
 start_server() {
@@ -148,13 +162,15 @@ wait_for_api() {
 # fail_api WHAT EXIT_CODE: without --detach the log has been shown all along.
 fail_api() {
   [[ -z $detach ]] || tail -n 20 "$api_log" | indent >&2
-  fail "$1; its last lines stand above." "$(($2 ? $2 : 1))"
+  fail "$1; mend what its last lines above say, then run this again." "$(($2 ? $2 : 1))"
 }
 
 api_is_ready() (
   { exec 3<>"/dev/tcp/127.0.0.1/$PORT"; } 2>/dev/null || return 1
   printf 'GET /ready HTTP/1.0\r\n\r\n' >&3
-  read -r -t 2 status <&3 && [[ $status == HTTP/1.?\ 200* ]]
+  # All of the answer: a connection closed before its end would show in the log. At that end, read fails.
+  read -r -d '' -t 2 answer <&3
+  [[ $answer == HTTP/1.?\ 200* ]]
 )
 
 # Whether what runs is the program as it is now built, with the settings as they are now.
@@ -187,7 +203,7 @@ stay() {
   wait "$api_pid" || code=$?
   if [[ $(cat "$api_pid_file" 2>/dev/null) != "$api_pid" ]]; then
     trap - EXIT
-    finished "Another deploy.sh or cleanup.sh has stopped order-food"
+    echo "Another deploy.sh or cleanup.sh has stopped order-food"
   else
     fail_api "order-food ended by itself with exit code $code" "$code"
   fi
@@ -196,6 +212,7 @@ stay() {
 leave() {
   local code=$?
   trap '' INT TERM
+  step_began=$(milliseconds)
   # After a failure its message is the last word.
   ((code == 0)) || exec >/dev/null
   if [[ -n $api_is_ours ]] && kill -0 "$api_pid" 2>/dev/null; then stop_api; fi
@@ -203,11 +220,12 @@ leave() {
 }
 
 say_how_to_go_on() {
-  local key=apitest stop='./cleanup.sh --local'
+  local key=apitest stop='./cleanup.sh --local' trace='set OTEL_EXPORTER_OTLP_ENDPOINT to have this start as one trace'
   # Printed as they are, for the reader's own shell to fill in.
   # shellcheck disable=SC2016
   if [[ -n ${API_KEY_FILE:-} ]]; then key='$(cat "$API_KEY_FILE")'; elif [[ -n ${API_KEY:-} ]]; then key='$API_KEY'; fi
   ! stays || stop='Ctrl-C'
+  [[ -z ${OTEL_EXPORTER_OTLP_ENDPOINT:-} ]] || trace="${TRACEPARENT:3:32}, sent to $OTEL_EXPORTER_OTLP_ENDPOINT"
   cat <<END
 
 order-food answers on $api_address; try it:
@@ -217,6 +235,6 @@ order-food answers on $api_address; try it:
   curl $api_address/api/order --header "api_key: $key" --header 'Content-Type: application/json' --data '{"items":[{"productId":"1","quantity":2}]}'
 
 Stop: $stop (the data stays)
-Trace: ${TRACEPARENT:3:32}
+Trace: $trace
 END
 }

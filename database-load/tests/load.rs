@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -303,15 +303,7 @@ fn the_command_line_explains_itself_and_refuses_what_it_does_not_know() {
 #[tokio::test]
 async fn loads_at_once_exclude_each_other() {
     let database = migrated().await;
-    let running: Vec<_> = (0..8)
-        .map(|_| {
-            program(&database)
-                .stdout(Stdio::piped())
-                .stderr(Stdio::piped())
-                .spawn()
-                .unwrap()
-        })
-        .collect();
+    let running: Vec<_> = (0..8).map(|_| start(&mut program(&database))).collect();
     let mut inserted = 0;
     for process in running {
         let ended: Ended = process.wait_with_output().unwrap().into();
@@ -320,6 +312,56 @@ async fn loads_at_once_exclude_each_other() {
         inserted += usize::from(verdict.contains(" 10 inserted, 0 updated, 0 unchanged"));
     }
     assert_eq!(inserted, 1);
+}
+
+/// Starts the program and returns while it runs.
+fn start(command: &mut Command) -> Child {
+    command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+async fn until_a_load_waits_for_a_row(database: &Database<'_>) {
+    let started = Instant::now();
+    let waiting = "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND pid IN (
+                       SELECT pid FROM pg_stat_activity WHERE datname = current_database())";
+    while database.value(waiting).await != "t" {
+        assert!(started.elapsed() < Duration::from_secs(10));
+    }
+}
+
+#[tokio::test]
+async fn a_load_waits_for_another_and_waiting_can_be_limited() {
+    let database = migrated().await;
+    assert_eq!(run(&mut program(&database)).code, Some(0));
+    let mut client = database.client().await;
+    let reader = client.transaction().await.unwrap();
+    reader
+        .batch_execute("SELECT * FROM products WHERE id = '1' FOR UPDATE")
+        .await
+        .unwrap();
+    let files = directory(format!("{HEADER}1,changed,1.00,x\n"));
+    let first = start(
+        program(&database)
+            .env("HOSTNAME", "pod-one")
+            .arg("--data")
+            .arg(files.path()),
+    );
+    until_a_load_waits_for_a_row(&database).await;
+
+    let second = run(program(&database).env("LOAD_RUNNER_WAIT", "300ms"));
+    assert_eq!(second.code, Some(6), "{second:?}");
+    assert!(
+        second
+            .stderr
+            .contains("it is held by database-load pod-one at 127.0.0.1"),
+        "{second:?}"
+    );
+    reader.rollback().await.unwrap();
+    let first: Ended = first.wait_with_output().unwrap().into();
+    assert_eq!(first.code, Some(0), "{first:?}");
 }
 
 #[tokio::test]
@@ -335,19 +377,8 @@ async fn sigterm_rolls_the_load_back() {
         .unwrap();
 
     let files = directory(format!("{HEADER}1,changed,1.00,x\n11,new,1.00,x\n"));
-    let process = program(&database)
-        .arg("--data")
-        .arg(files.path())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let started = Instant::now();
-    let waiting = "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND pid IN (
-                       SELECT pid FROM pg_stat_activity WHERE datname = current_database())";
-    while database.value(waiting).await != "t" {
-        assert!(started.elapsed() < Duration::from_secs(10));
-    }
+    let process = start(program(&database).arg("--data").arg(files.path()));
+    until_a_load_waits_for_a_row(&database).await;
     let status = Command::new("kill")
         .args(["-TERM", &process.id().to_string()])
         .status()

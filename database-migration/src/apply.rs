@@ -99,7 +99,7 @@ async fn apply_in_span(
         .build();
     loop {
         attempts += 1;
-        span.record("database.migration.attempts", attempts);
+        span.record("database.migration.attempts", i64::from(attempts));
         let record = record(file, &session.location().qualified());
         let error = match run(session, file, &record).await {
             Ok(()) => return Ok(started.elapsed()),

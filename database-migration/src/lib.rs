@@ -2,6 +2,18 @@
 //!
 //! Migrations are read from files ([`MigrationSet`]), compared with the history that the database keeps ([`Plan`]) and
 //! applied one transaction each, under a lock that excludes other runs ([`up`]).
+//!
+//! A service that would rather migrate at its own start than in an init container calls the same function:
+//!
+//! ```no_run
+//! # async fn start() -> Result<(), Box<dyn std::error::Error>> {
+//! let environment = environment::Environment::of_process();
+//! let settings = database_migration::MigrationSettings::from_environment(&environment, None)?;
+//! let summary = database_migration::up(settings, &shutdown::Shutdown::never()).await?;
+//! println!("{summary}");
+//! # Ok(())
+//! # }
+//! ```
 
 mod apply;
 pub mod command_line;

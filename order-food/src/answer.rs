@@ -45,6 +45,9 @@ pub(crate) enum ApiError {
     /// An order with a wrong key.
     #[error("the key in the header api_key is not valid")]
     KeyRefused,
+    /// The path holds no id of a product.
+    #[error("the productId in the path is not a whole number")]
+    ProductId,
     /// There is no such product.
     #[error("there is no product {0}")]
     NoProduct(i64),
@@ -80,7 +83,7 @@ pub(crate) struct Cause(pub(crate) String);
 impl ApiError {
     fn status(&self) -> (StatusCode, &'static str) {
         match self {
-            Self::Malformed(_) => (StatusCode::BAD_REQUEST, "malformed"),
+            Self::Malformed(_) | Self::ProductId => (StatusCode::BAD_REQUEST, "malformed"),
             Self::KeyMissing => (StatusCode::UNAUTHORIZED, "unauthorized"),
             Self::KeyRefused => (StatusCode::FORBIDDEN, "forbidden"),
             Self::NoProduct(_) | Self::NoPath => (StatusCode::NOT_FOUND, "not_found"),

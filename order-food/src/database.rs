@@ -11,7 +11,7 @@ use deadpool_postgres::{
 use tokio_postgres::Row;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
-use tracing::{Instrument, Span, field, info_span};
+use tracing::{Span, field, info_span};
 
 /// How long a request waits for a connection that others use, and how long one may take to be made.
 const CONNECTION_LIMIT: Duration = Duration::from_secs(3);
@@ -101,10 +101,7 @@ impl Database {
         parameters: &[Parameter<'_>],
     ) -> Result<Vec<Row>, DatabaseError> {
         let span = self.span(statement);
-        let outcome = self
-            .query_without_span(statement, parameters)
-            .instrument(span.clone())
-            .await;
+        let outcome = self.query_without_span(statement, parameters).await;
         if let Err(error) = &outcome {
             span.record("otel.status_code", "error");
             span.record("db.response.status_code", error.state().map(SqlState::code));

@@ -39,7 +39,10 @@ pub(crate) struct OrderRequest {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", expecting = "an object with productId and quantity")]
+#[serde(
+    rename_all = "camelCase",
+    expecting = "an object with productId and quantity"
+)]
 struct RequestedItem {
     product_id: Option<String>,
     quantity: Option<i64>,

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use axum::extract::{ConnectInfo, MatchedPath, Request};
-use axum::http::header::{HOST, USER_AGENT};
+use axum::http::header::{AsHeaderName, HOST, USER_AGENT};
 use axum::http::uri::Authority;
 use axum::http::{Method, Version};
 use axum::middleware::Next;
@@ -63,7 +63,7 @@ fn span(request: &Request) -> Span {
     )
 }
 
-fn header(request: &Request, name: impl axum::http::header::AsHeaderName) -> Option<&str> {
+fn header(request: &Request, name: impl AsHeaderName) -> Option<&str> {
     request.headers().get(name)?.to_str().ok()
 }
 

@@ -90,10 +90,13 @@ pub async fn serve(
     )?;
     let api = Arc::new(Api {
         database: Database::new(&connector, settings.pool_size)?,
-        api_key: settings.api_key,
+        key: settings.api_key,
         shutdown: shutdown.clone(),
     });
-    let listener = listen(settings.address).instrument(startup.clone()).await?;
+    let listener = listen(settings.address)
+        .instrument(startup.clone())
+        .await
+        .inspect_err(|error| record_failure(&startup, error))?;
     let mut service = pin!(connections::serve(
         listener,
         router(api.clone(), settings.request_timeout),
@@ -102,8 +105,9 @@ pub async fn serve(
     ));
     let end = tokio::select! {
         end = &mut service => end,
-        start = wait_for_database(&connector, &api.database).instrument(startup) => {
-            start?;
+        start = wait_for_database(&connector, &api.database).instrument(startup.clone()) => {
+            start.inspect_err(|error| record_failure(&startup, error))?;
+            drop(startup);
             service.await
         }
     };
@@ -111,6 +115,13 @@ pub async fn serve(
         requests,
         limit: settings.drain_timeout,
     })
+}
+
+fn record_failure(startup: &Span, error: &ServeError) {
+    let code = error.exit_code();
+    startup.record("process.exit.code", code as i64);
+    startup.record("error.type", format!("{code:?}"));
+    startup.record("otel.status_code", "ERROR");
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {

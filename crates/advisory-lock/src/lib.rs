@@ -136,7 +136,7 @@ async fn acquire_in_span(
         }
         tokio::time::sleep(delays.next().unwrap_or(POLL_INTERVAL)).await;
     }
-    tracing::Span::current().record("database.lock.attempts", attempts + 1);
+    tracing::Span::current().record("database.lock.attempts", i64::from(attempts) + 1);
     Ok(())
 }
 

@@ -60,7 +60,9 @@ impl Connector {
             .connect_timeout(ATTEMPT_LIMIT)
             .keepalives_idle(Duration::from_secs(10))
             .keepalives_interval(Duration::from_secs(5))
-            .keepalives_retries(3);
+            .keepalives_retries(3)
+            // Keepalives rest while a statement is unanswered; this bounds the loss of a server's node then.
+            .tcp_user_timeout(Duration::from_secs(25));
         let tls = tls(&settings)?;
         Ok(Self {
             settings,
@@ -98,7 +100,7 @@ impl Connector {
             db.system.name = "postgresql",
             db.namespace = self.settings.database,
             server.address = self.settings.host,
-            server.port = self.settings.port,
+            server.port = i64::from(self.settings.port),
             database.connect.attempts = field::Empty,
             error.r#type = field::Empty,
             otel.status_code = field::Empty,
@@ -131,7 +133,8 @@ impl Connector {
                 .await
             {
                 Ok(connection) => {
-                    tracing::Span::current().record("database.connect.attempts", attempts);
+                    tracing::Span::current()
+                        .record("database.connect.attempts", i64::from(attempts));
                     self.assure_options(&connection).await?;
                     return Ok(connection);
                 }

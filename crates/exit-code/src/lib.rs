@@ -30,6 +30,22 @@ impl From<ExitCode> for std::process::ExitCode {
     }
 }
 
+impl std::fmt::Display for ExitCode {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Self::Done => "done",
+            Self::Failed => "the work failed",
+            Self::Usage => "bad usage or configuration",
+            Self::Pending => "work is pending",
+            Self::Disagreement => "files and history disagree",
+            Self::Unreachable => "the server was not reached in time",
+            Self::LockTimeout => "a lock was not obtained in time",
+            Self::BadData => "bad data",
+            Self::Terminated => "stopped as asked",
+        })
+    }
+}
+
 /// An error that knows how the program that meets it should end.
 pub trait Failure: std::error::Error {
     /// The exit code that tells this error apart.

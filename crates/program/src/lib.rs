@@ -54,7 +54,12 @@ impl Program {
             Ok(telemetry) => telemetry,
             Err(error) => {
                 // There is no log yet to say it in.
-                eprintln!("✗ {}: {error}", self.name);
+                eprintln!(
+                    "✗ {name}: {error}\n✗ {name} ended with exit code {number}: {code}",
+                    name = self.name,
+                    number = ExitCode::Usage as u8,
+                    code = ExitCode::Usage
+                );
                 return ExitCode::Usage.into();
             }
         };
@@ -79,7 +84,7 @@ impl Program {
             otel.name = self.name,
             otel.kind = "internal",
             process.executable.name = self.name,
-            process.pid = std::process::id(),
+            process.pid = i64::from(std::process::id()),
             process.exit.code = field::Empty,
             error.r#type = field::Empty,
             otel.status_code = field::Empty,
@@ -105,13 +110,13 @@ impl Program {
         match outcome {
             Ok(Ok(verdict)) => {
                 info!("✓ {}: {verdict}", self.name);
-                run.record("process.exit.code", ExitCode::Done as u8);
+                run.record("process.exit.code", ExitCode::Done as i64);
                 ExitCode::Done
             }
             Ok(Err(error)) => {
                 let code = error.exit_code();
                 self.report(&error, error.next_step(), code);
-                run.record("process.exit.code", code as u8);
+                run.record("process.exit.code", code as i64);
                 run.record("error.type", format!("{code:?}"));
                 run.record("otel.status_code", "ERROR");
                 code
@@ -132,11 +137,13 @@ impl Program {
         .build()
     }
 
+    /// The error may have many lines; the last one is the verdict all the same.
     fn report(self, error: &dyn std::error::Error, next_step: Option<String>, code: ExitCode) {
         let next_step = next_step.map_or_else(String::new, |step| format!("\n  next: {step}"));
         error!(
-            "{}: {error}{next_step}\n  exit code {}",
-            self.name, code as u8
+            "{name}: {error}{next_step}\n✗ {name} ended with exit code {number}: {code}",
+            name = self.name,
+            number = code as u8
         );
     }
 }

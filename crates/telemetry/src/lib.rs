@@ -56,6 +56,8 @@ impl Telemetry {
             Targets::new()
                 .with_default(level.min(LevelFilter::WARN))
                 .with_targets(OUR_CRATES.iter().map(|name| (*name, level)))
+                // It warns of each dead connection without saying why; whoever needed the connection does.
+                .with_target("deadpool", LevelFilter::ERROR)
         };
         let spans = exporting.as_ref().map(|exporting| {
             tracing_opentelemetry::layer()

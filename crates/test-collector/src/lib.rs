@@ -33,8 +33,10 @@ pub struct Span {
     pub kind: i32,
     /// As the OTLP specification numbers them: 0 unset, 1 ok, 2 error.
     pub status: i32,
-    /// Values as text.
+    /// Values of all types as text.
     pub attributes: BTreeMap<String, String>,
+    /// Those of them that are whole numbers, and not text that looks like one.
+    pub numbers: BTreeMap<String, i64>,
 }
 
 /// A running receiver. It stops with the runtime it was started on.
@@ -110,12 +112,23 @@ impl TraceService for Service {
                     parent_id: hexadecimal(&span.parent_span_id),
                     kind: span.kind,
                     status: span.status.map_or(0, |status| status.code),
+                    numbers: numbers(&span.attributes),
                     attributes: attributes(span.attributes),
                 });
             }
         }
         Ok(Response::new(ExportTraceServiceResponse::default()))
     }
+}
+
+fn numbers(attributes: &[KeyValue]) -> BTreeMap<String, i64> {
+    attributes
+        .iter()
+        .filter_map(|attribute| match attribute.value.as_ref()?.value {
+            Some(any_value::Value::IntValue(number)) => Some((attribute.key.clone(), number)),
+            _ => None,
+        })
+        .collect()
 }
 
 fn attributes(attributes: Vec<KeyValue>) -> BTreeMap<String, String> {

@@ -223,9 +223,18 @@ async fn load_one(
     advisory_lock::release(connection, &lock).await?;
 
     let span = tracing::Span::current();
-    span.record("database.load.rows.inserted", difference.inserted);
-    span.record("database.load.rows.updated", difference.updated);
-    span.record("database.load.rows.unchanged", difference.unchanged);
+    span.record(
+        "database.load.rows.inserted",
+        difference.inserted.cast_signed(),
+    );
+    span.record(
+        "database.load.rows.updated",
+        difference.updated.cast_signed(),
+    );
+    span.record(
+        "database.load.rows.unchanged",
+        difference.unchanged.cast_signed(),
+    );
     info!(
         "✓ {} loaded: {difference} ({} ms)",
         data_set.table,
@@ -287,8 +296,11 @@ async fn replace(
     }
 
     let span = tracing::Span::current();
-    span.record("database.load.rows.read", read);
-    span.record("database.load.rows.rejected", rejected.count());
+    span.record("database.load.rows.read", read.cast_signed());
+    span.record(
+        "database.load.rows.rejected",
+        rejected.count().cast_signed() as i64,
+    );
     if rejected.count() > 0 {
         return Err(LoadError::BadData {
             table: data_set.table,

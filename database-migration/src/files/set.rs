@@ -115,6 +115,9 @@ impl MigrationSet {
             }
         }
         paths.sort();
+        if paths.is_empty() {
+            warn!("there are no migration files in {}", directory.display());
+        }
         Self::from_contents(paths.into_iter().map(|path| {
             let content = std::fs::read(&path);
             (path, content)

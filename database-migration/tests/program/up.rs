@@ -173,6 +173,20 @@ async fn a_directory_is_named_by_flag_or_variable() {
 }
 
 #[tokio::test]
+async fn an_empty_directory_is_done_with_a_warning() {
+    let database = Server::shared().database().await;
+    let files = directory(&[]);
+    let ended = migrate(&database, files.path());
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(
+        ended
+            .stderr
+            .starts_with("warning: there are no migration files in "),
+        "{ended:?}"
+    );
+}
+
+#[tokio::test]
 async fn a_mounted_config_map_is_read_as_its_author_means_it() {
     let database = Server::shared().database().await;
     let files = directory(&[]);
@@ -237,7 +251,7 @@ async fn a_failed_migration_is_shown_in_its_place_and_rolled_back() {
                     \x20   |                   ^\n\
                     \x20 state: the database is at version 1 a\n\
                     \x20 next: the migration was rolled back; correct it and run again\n\
-                    \x20 exit code 1\n";
+                    ✗ database-migration ended with exit code 1: the work failed\n";
     assert!(ended.stderr.ends_with(expected), "{}", ended.stderr);
     assert_eq!(versions(&database).await, ["1"]);
     assert!(!table_exists(&database, "b").await);

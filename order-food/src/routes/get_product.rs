@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 
 use crate::answer::ApiError;
@@ -12,11 +13,9 @@ use crate::routes::Api;
 /// One product. The contract has its id as a number here, and as a text everywhere else.
 pub(crate) async fn get_product(
     State(api): State<Arc<Api>>,
-    Path(id): Path<String>,
+    id: Result<Path<i64>, PathRejection>,
 ) -> Result<Json<Product>, ApiError> {
-    let id: i64 = id.parse().map_err(|_| {
-        ApiError::Malformed(format!("productId is {id:?}; expected a whole number"))
-    })?;
+    let Path(id) = id.map_err(|_| ApiError::ProductId)?;
     let products = Product::some(&api.database, [id.to_string().as_str()].into_iter()).await?;
     let product = products.into_iter().next();
     product.map(Json).ok_or(ApiError::NoProduct(id))

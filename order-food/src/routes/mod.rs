@@ -24,7 +24,7 @@ use crate::settings::ApiKey;
 /// What the routes work with.
 pub(crate) struct Api {
     pub(crate) database: Database,
-    pub(crate) api_key: ApiKey,
+    pub(crate) key: ApiKey,
     pub(crate) shutdown: Shutdown,
 }
 

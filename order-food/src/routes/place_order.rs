@@ -23,7 +23,7 @@ impl FromRequestParts<Arc<Api>> for Authorized {
 
     async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, ApiError> {
         let key = parts.headers.get("api_key").ok_or(ApiError::KeyMissing)?;
-        let is_right = key.as_bytes().ct_eq(api.api_key.as_bytes());
+        let is_right = key.as_bytes().ct_eq(api.key.as_bytes());
         if is_right.into() {
             Ok(Self)
         } else {

@@ -40,7 +40,7 @@ async fn obstacle(database: &Database) -> Option<&'static str> {
     let (reason, detail) = match timeout(LIMIT, database.query_without_span(&READ, &[])).await {
         Ok(Ok(_)) => return None,
         Ok(Err(error)) if error.state() == Some(&SqlState::UNDEFINED_TABLE) => (
-            "a table is missing: run database-migration",
+            "a table is missing; run database-migration",
             error.to_string(),
         ),
         Ok(Err(error)) => ("the database is not available", error.to_string()),

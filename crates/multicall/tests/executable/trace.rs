@@ -108,6 +108,19 @@ async fn three_programs_make_one_trace_and_lose_nothing() {
         assert!(api.contains_key(name), "{name}: {:?}", names(&api));
     }
 
+    // A number that arrives as text cannot be compared or summed up by whoever reads the trace.
+    for span in &spans {
+        for (name, value) in &span.attributes {
+            let looks_like_a_number = value.parse::<i64>().is_ok();
+            assert_eq!(
+                span.numbers.contains_key(name),
+                looks_like_a_number,
+                "{name}={value} of {}",
+                span.name
+            );
+        }
+    }
+
     // Every span of a start belongs to the one trace; a request has its own.
     for span in &spans {
         let is_of_request = ["GET /api/product", "SELECT products"].contains(&span.name.as_str());
@@ -126,8 +139,8 @@ async fn three_programs_make_one_trace_and_lose_nothing() {
         assert_eq!(start["connect"].kind, CLIENT);
     }
     assert_eq!(
-        migration["database-migration"].attributes["process.exit.code"],
-        "0"
+        migration["database-migration"].numbers["process.exit.code"],
+        0
     );
     assert!(
         !migration["database-migration"]
