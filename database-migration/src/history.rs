@@ -5,10 +5,8 @@
 use connection::Connection;
 use environment::SettingError;
 use exit_code::{ExitCode, Failure};
-use refinery::{Migration, Runner};
+use refinery::Migration;
 use tokio_postgres::types::Type;
-
-use crate::session::Session;
 
 /// The columns of refinery's layout, then ours.
 const COLUMNS: [&str; 9] = [
@@ -195,20 +193,6 @@ pub(crate) async fn locate(
         });
     }
     Ok(location)
-}
-
-/// The migrations that were applied, in the order of their versions.
-pub(crate) async fn read(session: &mut Session) -> Result<Vec<Applied>, HistoryError> {
-    if !session.location().exists {
-        return Ok(Vec::new());
-    }
-    let table = session.location().qualified();
-    let mut runner = Runner::new(&[]);
-    runner.set_migration_table_name(&table);
-    runner
-        .get_applied_migrations_async(session)
-        .await
-        .map_err(|error| session.history_error(&error))
 }
 
 /// SQL that creates the table.

@@ -3,13 +3,13 @@
 use connection::Connection;
 use futures_util::future::join_all;
 use refinery::error::Kind;
-use refinery::{AsyncMigrate, Migration};
+use refinery::{AsyncMigrate, Migration, Runner};
 use refinery_core::traits::r#async::{AsyncQuery, AsyncTransaction};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tokio_postgres::{SimpleQueryMessage, SimpleQueryRow};
 
-use crate::history::{self, HistoryError, Location};
+use crate::history::{self, Applied, HistoryError, Location};
 
 /// What stands before each transaction: what an earlier migration set for the session is gone, then it begins.
 const BEGIN: &str = "RESET ALL; RESET SESSION AUTHORIZATION; BEGIN";
@@ -58,6 +58,19 @@ impl Session {
         &self.location
     }
 
+    /// The migrations that were applied, in the order of their versions.
+    pub(crate) async fn history(&mut self) -> Result<Vec<Applied>, HistoryError> {
+        if !self.location.exists {
+            return Ok(Vec::new());
+        }
+        let mut runner = Runner::new(&[]);
+        runner.set_migration_table_name(self.location.qualified());
+        runner
+            .get_applied_migrations_async(self)
+            .await
+            .map_err(|error| self.history_error(&error))
+    }
+
     /// Creates the history's table if it is not there. Only to be called by the holder of the lock.
     pub(crate) async fn create_history(&mut self) -> Result<(), SessionError> {
         if !self.location.exists {
@@ -75,7 +88,7 @@ impl Session {
     }
 
     /// Turns refinery's wrapping of our own error back into ours.
-    pub(crate) fn history_error(&self, error: &refinery::Error) -> HistoryError {
+    fn history_error(&self, error: &refinery::Error) -> HistoryError {
         let source = match error.kind() {
             Kind::Connection(_, source) => source.downcast_ref::<SessionError>(),
             _ => None,

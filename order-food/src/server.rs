@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use connection::{ConnectError, Connector};
 use deadpool_postgres::BuildError;
@@ -136,16 +136,7 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
 }
 
 async fn wait_for_database(connector: &Connector, database: &Database) -> Result<(), ServeError> {
-    let started = Instant::now();
-    let connection = connector.wait().await?;
-    info!(
-        "✓ connected to PostgreSQL {} at {} as {} ({} ms)",
-        connection.server_version(),
-        connector.settings().target(),
-        connector.settings().user(),
-        started.elapsed().as_millis()
-    );
-    connection.close().await;
+    connector.wait().await?.close().await;
     database
         .open()
         .await

@@ -136,6 +136,12 @@ impl Connector {
                     tracing::Span::current()
                         .record("database.connect.attempts", i64::from(attempts));
                     self.assure_options(&connection).await?;
+                    info!(
+                        "✓ connected to PostgreSQL {} at {target} as {} ({} ms)",
+                        connection.server_version,
+                        self.settings.user,
+                        started.elapsed().as_millis()
+                    );
                     return Ok(connection);
                 }
                 Err(Attempt::Hopeless(error)) => return Err(error),
@@ -251,12 +257,6 @@ impl Connector {
 }
 
 impl Connection {
-    /// The server's version as it reports it, such as `16.14`.
-    #[must_use]
-    pub fn server_version(&self) -> &str {
-        &self.server_version
-    }
-
     /// Closes the connection and returns once the server has been told.
     pub async fn close(self) {
         drop(self.client);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use environment::SettingError;
 use tokio_postgres::config::{ChannelBinding, Host};
 
-use crate::tls::SslMode;
+use crate::ssl_mode::SslMode;
 
 /// What a URL says; the rest is `None`.
 #[derive(Default)]

@@ -6,10 +6,12 @@ mod error;
 mod server_options;
 mod settings;
 pub mod sqlstate;
+mod ssl_mode;
 mod tls;
 
 pub use connector::{Connection, Connector, cancel};
 pub use error::{ConnectError, describe};
 pub use server_options::ServerOptions;
 pub use settings::{ConnectionSettings, VARIABLES};
-pub use tls::{SslMode, Tls};
+pub use ssl_mode::SslMode;
+pub use tls::Tls;

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use tokio_postgres::config::ChannelBinding;
 
 use crate::database_url::DatabaseUrl;
-use crate::tls::SslMode;
+use crate::ssl_mode::SslMode;
 
 /// The variables of this module with their meaning, for `--help` texts.
 pub const VARIABLES: &str = "  DB_HOST             host name or address [localhost]

@@ -15,7 +15,9 @@ use crate::data_set::{DATA_SETS, DataSet};
 use crate::rejection::{Rejection, Rejections};
 use crate::settings::LoadSettings;
 use crate::source::{self, CsvSource, SourceError};
-use crate::target::{Difference, Staging, Table, TableError, rejections, write_difference};
+use crate::target::{
+    Difference, Staging, Table, TableError, rejections, statement_span, write_difference,
+};
 
 /// What a run did.
 #[derive(Debug)]
@@ -145,13 +147,6 @@ pub async fn load(settings: LoadSettings, shutdown: &Shutdown) -> Result<Summary
         .guard(connector.wait(), async {})
         .await
         .ok_or(LoadError::Terminated)??;
-    info!(
-        "✓ connected to PostgreSQL {} at {} as {} ({} ms)",
-        connection.server_version(),
-        connector.settings().target(),
-        connector.settings().user(),
-        started.elapsed().as_millis()
-    );
 
     let token = connection.cancel_token();
     let loaded = shutdown
@@ -264,15 +259,6 @@ async fn replace(
     let staging = Staging::begin(transaction, table, columns.clone())
         .await
         .map_err(database_error)?;
-    let summary = format!("COPY {}", table.name);
-    let copy = info_span!(
-        "statement",
-        otel.name = summary,
-        otel.kind = "client",
-        db.system.name = "postgresql",
-        db.query.summary = summary,
-        db.collection.name = table.name,
-    );
     let read = stage(
         transaction,
         staging,
@@ -280,7 +266,7 @@ async fn replace(
         &mut rejected,
         data_set.table,
     )
-    .instrument(copy)
+    .instrument(statement_span("COPY", table))
     .await?;
     if read == 0 {
         return Err(SourceError::Empty {

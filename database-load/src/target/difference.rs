@@ -1,10 +1,11 @@
 //! Source and target compared, and only what differs written.
 
 use tokio_postgres::Transaction;
-use tracing::{Instrument, info_span};
+use tracing::Instrument;
 
 use crate::target::column::Column;
 use crate::target::staging::{LINE, STAGING, list};
+use crate::target::statement_span;
 use crate::target::table::{Table, identifier};
 
 /// A column of this name is set to the time of the load where a row changes, unless the source itself has it.
@@ -29,32 +30,20 @@ pub(crate) async fn write_difference(
         Some(statement) => {
             transaction
                 .execute(&statement, &[])
-                .instrument(span("UPDATE", table))
+                .instrument(statement_span("UPDATE", table))
                 .await?
         }
         None => 0,
     };
     let inserted = transaction
         .execute(&insert(table, columns), &[])
-        .instrument(span("INSERT", table))
+        .instrument(statement_span("INSERT", table))
         .await?;
     Ok(Difference {
         inserted,
         updated,
         unchanged: staged - inserted - updated,
     })
-}
-
-fn span(operation: &str, table: &Table) -> tracing::Span {
-    let summary = format!("{operation} {}", table.name);
-    info_span!(
-        "statement",
-        otel.name = summary,
-        otel.kind = "client",
-        db.system.name = "postgresql",
-        db.query.summary = summary,
-        db.collection.name = table.name,
-    )
 }
 
 fn insert(table: &Table, columns: &[&Column]) -> String {

@@ -143,13 +143,6 @@ pub async fn up(settings: MigrationSettings, shutdown: &Shutdown) -> Result<Summ
         .guard(connector.wait(), async {})
         .await
         .ok_or(UpError::Terminated)??;
-    info!(
-        "✓ connected to PostgreSQL {} at {} as {} ({} ms)",
-        connection.server_version(),
-        connector.settings().target(),
-        connector.settings().user(),
-        started.elapsed().as_millis()
-    );
 
     let token = connection.cancel_token();
     let run = Run {
@@ -183,7 +176,7 @@ impl Run<'_> {
         let mut session = Session::new(connection, location);
 
         // Read without the lock first: whoever has nothing to do need not wait for a long run of somebody else.
-        let plan = Plan::new(self.set, history::read(&mut session).await?)?;
+        let plan = Plan::new(self.set, session.history().await?)?;
         if plan.pending.is_empty() {
             session.close().await;
             return Ok(self.summary(0, database, plan.current, plan.ahead.len()));
@@ -199,7 +192,7 @@ impl Run<'_> {
                 table: session.location().qualified(),
                 problem: error.to_string(),
             })?;
-        let plan = Plan::new(self.set, history::read(&mut session).await?)?;
+        let plan = Plan::new(self.set, session.history().await?)?;
         let current = self.apply_pending(&mut session, &plan).await?;
         advisory_lock::release(session.connection(), &lock).await?;
         session.close().await;

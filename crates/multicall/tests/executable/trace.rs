@@ -66,6 +66,20 @@ fn names<'spans>(spans: &BTreeMap<&'spans str, &Span>) -> Vec<&'spans str> {
     spans.keys().copied().collect()
 }
 
+/// A number that arrives as text cannot be compared or summed up by whoever reads the trace.
+fn assert_numbers_are_numbers(spans: &[Span]) {
+    for span in spans {
+        for (name, value) in &span.attributes {
+            assert_eq!(
+                span.numbers.contains_key(name),
+                value.parse::<i64>().is_ok(),
+                "{name}={value} of {}",
+                span.name
+            );
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn three_programs_make_one_trace_and_lose_nothing() {
     let database = Server::shared().database().await;
@@ -108,19 +122,7 @@ async fn three_programs_make_one_trace_and_lose_nothing() {
         assert!(api.contains_key(name), "{name}: {:?}", names(&api));
     }
 
-    // A number that arrives as text cannot be compared or summed up by whoever reads the trace.
-    for span in &spans {
-        for (name, value) in &span.attributes {
-            let looks_like_a_number = value.parse::<i64>().is_ok();
-            assert_eq!(
-                span.numbers.contains_key(name),
-                looks_like_a_number,
-                "{name}={value} of {}",
-                span.name
-            );
-        }
-    }
-
+    assert_numbers_are_numbers(&spans);
     // Every span of a start belongs to the one trace; a request has its own.
     for span in &spans {
         let is_of_request = ["GET /api/product", "SELECT products"].contains(&span.name.as_str());
