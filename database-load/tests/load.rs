@@ -7,7 +7,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
-use test_postgres::{Database, Ended, Server, bare_command, run};
+use test_postgres::{Database, Server};
+use test_process::{Ended, bare_command, run};
 
 const HEADER: &str = "id,name,price,category\n";
 

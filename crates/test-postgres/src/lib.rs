@@ -7,10 +7,11 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use test_process::bare_command;
 use tokio_postgres::{Client, Config, NoTls};
 
 /// A private server.
@@ -180,42 +181,6 @@ impl Drop for Database<'_> {
             outcome.expect("the database can be dropped");
         }
     }
-}
-
-/// A command without any variables but PATH.
-pub fn bare_command(executable: impl AsRef<std::ffi::OsStr>) -> Command {
-    let mut command = Command::new(executable);
-    command.env_clear().stdin(Stdio::null());
-    if let Some(path) = std::env::var_os("PATH") {
-        command.env("PATH", path);
-    }
-    command
-}
-
-/// What a program left behind, as its user sees it.
-#[derive(Debug)]
-pub struct Ended {
-    /// The exit code; a signal that killed it is none.
-    pub code: Option<i32>,
-    /// Standard output.
-    pub stdout: String,
-    /// Standard error.
-    pub stderr: String,
-}
-
-impl From<Output> for Ended {
-    fn from(output: Output) -> Self {
-        Self {
-            code: output.status.code(),
-            stdout: String::from_utf8(output.stdout).expect("output is UTF-8"),
-            stderr: String::from_utf8(output.stderr).expect("output is UTF-8"),
-        }
-    }
-}
-
-/// Runs a command to its end.
-pub fn run(command: &mut Command) -> Ended {
-    command.output().expect("the program starts").into()
 }
 
 async fn connect(config: &Config) -> Client {

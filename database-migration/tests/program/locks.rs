@@ -4,7 +4,8 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::support::{directory, program, table_exists, versions};
-use test_postgres::{Database, Ended, Server};
+use test_postgres::{Database, Server};
+use test_process::Ended;
 
 /// Starts the program and returns while it runs.
 fn start(command: &mut Command) -> std::process::Child {

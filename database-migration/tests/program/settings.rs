@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use crate::support::{bare_program, directory, last_lines, program};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use tempfile::TempDir;
-use test_postgres::{Server, run};
+use test_postgres::Server;
+use test_process::run;
 
 #[test]
 fn bad_settings_name_the_variable_and_what_was_expected() {

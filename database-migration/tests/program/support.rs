@@ -4,7 +4,8 @@ use std::path::Path;
 use std::process::Command;
 
 use tempfile::TempDir;
-use test_postgres::{Database, Ended, run};
+use test_postgres::Database;
+use test_process::{Ended, run};
 
 /// The program, led to a test's database.
 pub(crate) fn program(database: &Database<'_>) -> Command {
@@ -13,7 +14,7 @@ pub(crate) fn program(database: &Database<'_>) -> Command {
 
 /// The program without any settings.
 pub(crate) fn bare_program() -> Command {
-    test_postgres::bare_command(env!("CARGO_BIN_EXE_database-migration"))
+    test_process::bare_command(env!("CARGO_BIN_EXE_database-migration"))
 }
 
 /// Runs the program on a directory of migrations.

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use crate::support::{
     bare_program, directory, last_lines, migrate, program, table_exists, versions, write,
 };
-use test_postgres::{Server, run};
+use test_postgres::Server;
+use test_process::{Ended, run};
 
 /// The schema exactly as the requirements print it, read back from the catalog.
 const COLUMNS: &str = "\
@@ -148,7 +149,7 @@ async fn twenty_at_once_apply_each_migration_once() {
         .collect();
     let mut applied = 0;
     for process in running {
-        let ended: test_postgres::Ended = process.wait_with_output().unwrap().into();
+        let ended: Ended = process.wait_with_output().unwrap().into();
         assert_eq!(ended.code, Some(0), "{ended:?}");
         applied += ended.stdout.matches(" applied (").count()
             - ended.stdout.matches(", 3 applied (").count();

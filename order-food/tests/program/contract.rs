@@ -6,8 +6,9 @@ use axum::body::Body;
 use axum::http::Request;
 use serde_json::{Value, json};
 use test_postgres::Server;
+use test_process::free_port;
 
-use crate::support::{Answer, Api, PRODUCTS, free_port, migrate, order, program};
+use crate::support::{Answer, Api, PRODUCTS, migrate, order, program};
 
 /// The contract, read once.
 struct Contract(Value);

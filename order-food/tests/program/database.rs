@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 use axum::http::Request;
 use futures_util::future::join_all;
 use test_postgres::{Database, Server};
+use test_process::free_port;
 
 use crate::proxy::Proxy;
-use crate::support::{Api, PRODUCTS, database, free_port, migrate, order, program, until_waiting};
+use crate::support::{Api, PRODUCTS, database, migrate, order, program, until_waiting};
 
 const ORDER: &str = r#"{"items": [{"productId": "1", "quantity": 1}]}"#;
 

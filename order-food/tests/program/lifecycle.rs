@@ -4,12 +4,10 @@ use std::net::TcpListener;
 
 use axum::body::Body;
 use axum::http::Request;
-use test_postgres::{Ended, run};
+use test_process::{Ended, free_port, run};
 use tokio::net::TcpStream;
 
-use crate::support::{
-    Api, Client, bare_program, database, free_port, order, program, until, until_waiting,
-};
+use crate::support::{Api, Client, bare_program, database, order, program, until, until_waiting};
 
 const ORDER: &str = r#"{"items": [{"productId": "1", "quantity": 1}]}"#;
 

@@ -82,7 +82,7 @@ async fn a_start_that_fails_shows_in_its_span() {
         .env("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint())
         .env("LISTEN_ADDRESS", "127.0.0.1")
         .env("PORT", port.to_string());
-    let ended = tokio::task::spawn_blocking(move || test_postgres::run(&mut command))
+    let ended = tokio::task::spawn_blocking(move || test_process::run(&mut command))
         .await
         .unwrap();
     assert_eq!(ended.code, Some(1), "{ended:?}");

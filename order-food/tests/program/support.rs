@@ -1,9 +1,7 @@
 //! What the tests of this program share.
 
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::body::{Body, to_bytes};
@@ -11,7 +9,8 @@ use axum::http::{HeaderMap, Request};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
-use test_postgres::{Database, Ended, Server};
+use test_postgres::{Database, Server};
+use test_process::{Ended, free_port};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
@@ -93,19 +92,7 @@ pub(crate) fn program(database: &Database<'_>) -> Command {
 
 /// The program without any settings.
 pub(crate) fn bare_program() -> Command {
-    test_postgres::bare_command(env!("CARGO_BIN_EXE_order-food"))
-}
-
-/// A port that nobody listens on. It is below those that the kernel gives to clients, so nobody takes it by chance.
-pub(crate) fn free_port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    loop {
-        let process = u16::try_from(std::process::id() % 9_000).unwrap();
-        let port = 10_000 + (process + NEXT.fetch_add(1, Ordering::Relaxed)) % 9_000;
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
-    }
+    test_process::bare_command(env!("CARGO_BIN_EXE_order-food"))
 }
 
 /// A running server.

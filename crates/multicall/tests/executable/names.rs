@@ -1,6 +1,6 @@
 //! The executable is told apart by the name it is called by.
 
-use test_postgres::run;
+use test_process::run;
 
 use crate::support::bare;
 

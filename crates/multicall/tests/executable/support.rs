@@ -1,18 +1,19 @@
 //! Calling the executable by its names.
 
 use std::io::Write;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use test_postgres::{Database, Ended};
+use test_postgres::Database;
+use test_process::{Ended, free_port};
 
 const EXECUTABLE: &str = env!("CARGO_BIN_EXE_order-food-tools");
 
 /// The executable called by a name, without any settings.
 pub(crate) fn bare(name: &str) -> Command {
-    let mut command = test_postgres::bare_command(EXECUTABLE);
+    let mut command = test_process::bare_command(EXECUTABLE);
     command.arg0(name);
     command
 }
@@ -74,12 +75,4 @@ impl Api {
         assert!(status.success());
         self.process.wait_with_output().unwrap().into()
     }
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
 }

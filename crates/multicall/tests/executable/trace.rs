@@ -5,7 +5,8 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use test_collector::{Collector, Span};
-use test_postgres::{Database, Ended, Server, run};
+use test_postgres::{Database, Server};
+use test_process::{Ended, run};
 
 use crate::support::{Api, program};
 
