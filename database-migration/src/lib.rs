@@ -23,6 +23,7 @@ mod history;
 mod plan;
 mod session;
 mod settings;
+mod statements;
 
 pub use apply::ApplyError;
 pub use commands::up::{Summary, UpError, up};

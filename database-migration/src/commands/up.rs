@@ -181,6 +181,7 @@ impl Run<'_> {
             session.close().await;
             return Ok(self.summary(0, database, plan.current, plan.ahead.len()));
         }
+        check_statements(&plan)?;
 
         advisory_lock::acquire(session.connection(), &lock, self.settings.runner_wait).await?;
         let location = history::locate(session.connection(), &self.settings.table, user).await?;
@@ -242,6 +243,20 @@ impl Run<'_> {
             ahead,
             started: self.started,
         }
+    }
+}
+
+/// Before anything runs, so that no migration is found to be impossible after others have changed the database.
+fn check_statements(plan: &Plan<'_>) -> Result<(), FileError> {
+    let problems: Vec<_> = plan
+        .pending
+        .iter()
+        .flat_map(|file| file.forbidden_statements())
+        .collect();
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(FileError::Problems(problems))
     }
 }
 

@@ -9,6 +9,7 @@ use refinery::Migration;
 use tracing::warn;
 
 use crate::files::{name, sectioned};
+use crate::statements;
 
 /// The migrations that were compiled in, as file name and content.
 const EMBEDDED: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/migrations.rs"));
@@ -88,6 +89,20 @@ impl Failure for FileError {
             Self::Directory { .. } => None,
             Self::Problems(_) => Some("correct the files named above and run again".to_owned()),
         }
+    }
+}
+
+impl MigrationFile {
+    /// Finds the statements that must not run in the transaction of a migration.
+    pub(crate) fn forbidden_statements(&self) -> impl Iterator<Item = Problem> + '_ {
+        let sql = self.migration.sql().unwrap_or_default();
+        statements::forbidden(sql)
+            .into_iter()
+            .map(|forbidden| Problem {
+                path: self.path.clone(),
+                line: Some(self.first_line + forbidden.line),
+                reason: forbidden.reason,
+            })
     }
 }
 

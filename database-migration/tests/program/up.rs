@@ -235,6 +235,26 @@ async fn every_problem_of_a_directory_is_reported_and_nothing_is_applied() {
 }
 
 #[tokio::test]
+async fn a_migration_that_would_leave_its_transaction_is_found_before_anything_runs() {
+    let database = Server::shared().database().await;
+    let files = directory(&[
+        ("1_a.sql", "CREATE TABLE a ();"),
+        ("2_b.sql", "CREATE TABLE b ();\nCOMMIT;\nSELECT nope;"),
+        ("3_c.sql", "CREATE INDEX CONCURRENTLY i ON a (b);"),
+    ]);
+    let ended = migrate(&database, files.path());
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    for problem in [
+        "2_b.sql:3: COMMIT would end the transaction",
+        "3_c.sql:2: CREATE INDEX CONCURRENTLY i ON a (b) cannot run in a transaction",
+    ] {
+        assert!(ended.stderr.contains(problem), "{problem}: {ended:?}");
+    }
+    assert!(!table_exists(&database, "a").await);
+    assert!(!table_exists(&database, "b").await);
+}
+
+#[tokio::test]
 async fn a_failed_migration_is_shown_in_its_place_and_rolled_back() {
     let database = Server::shared().database().await;
     let files = directory(&[
