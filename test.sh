@@ -36,6 +36,7 @@ curl curl
 npm npm
 node nodejs
 setpriv util-linux
+pgbouncer pgbouncer
 python3 python3
 END
   python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)

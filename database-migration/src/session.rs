@@ -1,6 +1,6 @@
 //! The connection that migrations run on, as refinery knows connections.
 
-use connection::Connection;
+use connection::{Connection, Connector};
 use futures_util::future::join_all;
 use refinery::error::Kind;
 use refinery::{AsyncMigrate, Migration, Runner};
@@ -11,9 +11,6 @@ use tokio_postgres::{SimpleQueryMessage, SimpleQueryRow};
 
 use crate::history::{self, Applied, HistoryError, Location};
 
-/// What stands before each transaction: what an earlier migration set for the session is gone, then it begins.
-const BEGIN: &str = "RESET ALL; RESET SESSION AUTHORIZATION; BEGIN";
-
 /// A connection and the history that is kept through it.
 ///
 /// It implements refinery's asynchronous traits, so a [`refinery::Runner`] can work through it; each call to
@@ -21,6 +18,8 @@ const BEGIN: &str = "RESET ALL; RESET SESSION AUTHORIZATION; BEGIN";
 pub(crate) struct Session {
     connection: Connection,
     location: Location,
+    /// What stands before each transaction: what an earlier migration set for the session is gone, then it begins.
+    begin: String,
 }
 
 /// Why a transaction was rolled back.
@@ -43,10 +42,11 @@ pub(crate) enum SessionError {
 }
 
 impl Session {
-    pub(crate) fn new(connection: Connection, location: Location) -> Self {
+    pub(crate) fn new(connector: &Connector, connection: Connection, location: Location) -> Self {
         Self {
             connection,
             location,
+            begin: format!("{}; BEGIN", connector.session_reset()),
         }
     }
 
@@ -121,7 +121,7 @@ impl AsyncTransaction for Session {
     ) -> Result<usize, Self::Error> {
         let client = &self.connection;
         let queries: Vec<&str> = queries.collect();
-        let sent = std::iter::once(BEGIN)
+        let sent = std::iter::once(self.begin.as_str())
             .chain(queries.iter().copied())
             .chain(std::iter::once("COMMIT"))
             .map(|query| client.batch_execute(query));

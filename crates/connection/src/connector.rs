@@ -9,7 +9,7 @@ use tokio_postgres::config::Config;
 use tokio_postgres::{CancelToken, Client, SimpleQueryMessage};
 use tracing::{Instrument, field, info, info_span, warn};
 
-use crate::error::{Attempt, ConnectError, chain};
+use crate::error::{Attempt, ConnectError, chain, describe};
 use crate::server_options::ServerOptions;
 use crate::settings::ConnectionSettings;
 use crate::tls::{Tls, tls};
@@ -180,28 +180,9 @@ impl Connector {
         }
     }
 
-    /// Connects once more, to a server that was reached before.
-    pub async fn connect(&self) -> Result<Connection, ConnectError> {
-        match self.attempt(ATTEMPT_LIMIT).await {
-            Ok(connection) => {
-                self.assure_options(&connection).await?;
-                Ok(connection)
-            }
-            Err(Attempt::Hopeless(error)) => Err(error),
-            Err(Attempt::PossiblyBeingInitialised(answer)) => Err(ConnectError::Refused {
-                target: self.settings.target(),
-                user: self.settings.user.clone(),
-                answer,
-            }),
-            Err(Attempt::NotReady(problem)) => Err(ConnectError::Broken {
-                target: self.settings.target(),
-                problem,
-            }),
-        }
-    }
-
     async fn attempt(&self, limit: Duration) -> Result<Connection, Attempt> {
-        let connecting = self.config.connect(self.tls.clone());
+        // Boxed, since all futures that connect would be large otherwise.
+        let connecting = Box::pin(self.config.connect(self.tls.clone()));
         let Ok(outcome) = tokio::time::timeout(limit, connecting).await else {
             return Err(Attempt::NotReady(format!(
                 "no answer within {} s",
@@ -223,36 +204,120 @@ impl Connector {
         })
     }
 
-    /// Some poolers drop the start-up parameter `options` silently; what did not arrive is set now.
+    /// Some poolers drop the start-up parameter `options` silently; what did not arrive is set now, if the session is
+    /// ours to set it in.
     async fn assure_options(&self, connection: &Connection) -> Result<(), ConnectError> {
-        let answer = connection
-            .simple_query(&self.options.assurance_query())
-            .await
-            .map_err(|error| ConnectError::Broken {
-                target: self.settings.target(),
-                problem: chain(&error),
-            })?;
-        let Some(SimpleQueryMessage::Row(row)) = answer
-            .iter()
-            .find(|message| matches!(message, SimpleQueryMessage::Row(_)))
-        else {
+        let missing = self.missing_options(connection).await?;
+        if missing.is_empty() {
             return Ok(());
-        };
-        let missing: Vec<_> = self
+        }
+        let missing = missing.join(", ");
+        let target = self.settings.target();
+        if self.is_session_shared(connection).await? {
+            warn!("{target} is a pooler of transactions, so {missing} cannot be set");
+            return Ok(());
+        }
+        warn!("{missing} did not arrive with the connection to {target} and was set afterwards");
+        connection
+            .batch_execute(&self.options.setting_query())
+            .await
+            .map_err(|error| self.broken(&error))
+    }
+
+    async fn missing_options(
+        &self,
+        connection: &Connection,
+    ) -> Result<Vec<&'static str>, ConnectError> {
+        let answer = connection
+            .simple_query(&self.options.comparison_query())
+            .await
+            .map_err(|error| self.broken(&error))?;
+        let row = answer.iter().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => Some(row),
+            _ => None,
+        });
+        // Keepalives are zero on a connection without TCP, whatever is asked for.
+        Ok(self
             .options
             .names()
             .enumerate()
-            .filter(|(column, name)| row.get(*column) == Some("f") && !name.starts_with("tcp_"))
+            .filter(|(column, name)| {
+                row.is_some_and(|row| row.get(*column) == Some("f")) && !name.starts_with("tcp_")
+            })
             .map(|(_, name)| name)
-            .collect();
-        if !missing.is_empty() {
-            warn!(
-                "{} did not arrive with the connection to {} and was set afterwards: is a connection pooler in between?",
-                missing.join(", "),
-                self.settings.target()
-            );
+            .collect())
+    }
+
+    /// SQL that brings the session back to what it was at its start, whatever somebody's SQL has set in it.
+    #[must_use]
+    pub fn session_reset(&self) -> String {
+        // What a pooler did not pass on at the start is not what RESET returns to.
+        let settings = self.options.setting_query();
+        format!("RESET ALL; RESET SESSION AUTHORIZATION; {settings}")
+    }
+
+    /// Makes sure that the connection keeps its session, and with it its locks, from one transaction to the next.
+    pub async fn require_session(&self, connection: &Connection) -> Result<(), ConnectError> {
+        if self.is_session_shared(connection).await? {
+            return Err(ConnectError::SharedSession {
+                target: self.settings.target(),
+            });
         }
         Ok(())
+    }
+
+    /// Whether a pooler gives the session to others between transactions. Its catalogs do not show that; but while
+    /// another connection keeps an open transaction, this one gets another server process, or none at all.
+    async fn is_session_shared(&self, connection: &Connection) -> Result<bool, ConnectError> {
+        let before = self.server_process(connection).await?;
+        let other = match self.attempt(ATTEMPT_LIMIT).await {
+            Ok(other) => other,
+            Err(attempt) => return Err(self.connect_error(attempt)),
+        };
+        other
+            .batch_execute("BEGIN; SELECT")
+            .await
+            .map_err(|error| self.broken(&error))?;
+        let after = tokio::time::timeout(ATTEMPT_LIMIT, self.server_process(connection)).await;
+        other.close().await;
+        match after {
+            Ok(after) => Ok(after? != before),
+            Err(_) => Ok(true),
+        }
+    }
+
+    async fn server_process(&self, connection: &Connection) -> Result<String, ConnectError> {
+        let answer = connection
+            .simple_query("SELECT pg_backend_pid()")
+            .await
+            .map_err(|error| self.broken(&error))?;
+        let process = answer.iter().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => row.get(0),
+            _ => None,
+        });
+        Ok(process.unwrap_or_default().to_owned())
+    }
+
+    fn broken(&self, error: &tokio_postgres::Error) -> ConnectError {
+        ConnectError::Broken {
+            target: self.settings.target(),
+            problem: describe(error),
+        }
+    }
+
+    fn connect_error(&self, attempt: Attempt) -> ConnectError {
+        match attempt {
+            Attempt::Hopeless(error) => error,
+            Attempt::PossiblyBeingInitialised(answer) => ConnectError::Refused {
+                target: self.settings.target(),
+                user: self.settings.user.clone(),
+                answer,
+            },
+            Attempt::NotReady(problem) => ConnectError::Broken {
+                target: self.settings.target(),
+                problem,
+            },
+        }
     }
 }
 
@@ -293,8 +358,9 @@ fn error_type(error: &ConnectError) -> &str {
         ConnectError::Refused { answer, .. } => answer.code().code(),
         ConnectError::NotReached { .. } => "not_reached",
         ConnectError::Tls { .. } => "tls",
-        ConnectError::Setting(_) | ConnectError::Pooler { .. } | ConnectError::Broken { .. } => {
-            "_OTHER"
-        }
+        ConnectError::Setting(_)
+        | ConnectError::Pooler { .. }
+        | ConnectError::SharedSession { .. }
+        | ConnectError::Broken { .. } => "_OTHER",
     }
 }

@@ -43,6 +43,15 @@ pub enum ConnectError {
         /// The pooler's words.
         answer: String,
     },
+    /// A pooler between us and the server gives our session to others between transactions.
+    #[error(
+        "{target} is a connection pooler that shares sessions between transactions, where a lock protects nothing; \
+         nothing was changed"
+    )]
+    SharedSession {
+        /// Server and database.
+        target: String,
+    },
     /// TLS could not be agreed on, or the server's certificate was not accepted.
     #[error("no TLS connection to PostgreSQL at {target}: {problem}")]
     Tls {
@@ -66,9 +75,11 @@ impl Failure for ConnectError {
         match self {
             Self::NotReached { .. } => ExitCode::Unreachable,
             Self::Broken { .. } => ExitCode::Failed,
-            Self::Setting(_) | Self::Refused { .. } | Self::Pooler { .. } | Self::Tls { .. } => {
-                ExitCode::Usage
-            }
+            Self::Setting(_)
+            | Self::Refused { .. }
+            | Self::Pooler { .. }
+            | Self::SharedSession { .. }
+            | Self::Tls { .. } => ExitCode::Usage,
         }
     }
 
@@ -88,6 +99,9 @@ impl Failure for ConnectError {
             Self::Pooler { .. } => {
                 "connect to PostgreSQL itself, or let the pooler pass options on (PgBouncer: session pooling and \
                  ignore_startup_parameters = options)"
+            }
+            Self::SharedSession { .. } => {
+                "connect to PostgreSQL itself, or to a pool that keeps sessions (PgBouncer: pool_mode = session)"
             }
             Self::Tls { .. } => {
                 "check DB_SSLMODE and DB_SSLROOTCERT, and that the certificate names DB_HOST"

@@ -42,23 +42,32 @@ impl ServerOptions {
         parameter
     }
 
-    /// A query that sets each option and tells which of them had not arrived.
+    /// A query that tells of each option whether it arrived. It leaves no trace: behind a pooler the session may be
+    /// somebody else's the next moment.
     ///
     /// Operands are evaluated from left to right, so the comparison sees the value before and after. The names and
     /// values are our own.
-    pub(crate) fn assurance_query(&self) -> String {
-        let mut query = "SELECT ".to_owned();
-        for (position, (name, value)) in self.options.iter().enumerate() {
-            let separator = if position == 0 { "" } else { ", " };
-            let _ = write!(
-                query,
-                "{separator}current_setting('{name}') = set_config('{name}', '{value}', false)"
-            );
-        }
-        query
+    pub(crate) fn comparison_query(&self) -> String {
+        self.query(|name, value| {
+            format!("current_setting('{name}') = set_config('{name}', '{value}', true)")
+        })
     }
 
-    /// The options' names, in the order of [`Self::assurance_query`]'s columns.
+    /// A query that sets each option for the rest of the session.
+    pub(crate) fn setting_query(&self) -> String {
+        self.query(|name, value| format!("set_config('{name}', '{value}', false)"))
+    }
+
+    fn query(&self, column: impl Fn(&str, &str) -> String) -> String {
+        let columns: Vec<_> = self
+            .options
+            .iter()
+            .map(|(name, value)| column(name, value))
+            .collect();
+        format!("SELECT {}", columns.join(", "))
+    }
+
+    /// The options' names, in the order of [`Self::comparison_query`]'s columns.
     pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> + '_ {
         self.options.iter().map(|(name, _)| *name)
     }
@@ -77,8 +86,8 @@ mod tests {
             "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3 \
              -c client_connection_check_interval=2000 -c lock_timeout=1000"
         );
-        assert!(options.assurance_query().ends_with(
-            ", current_setting('lock_timeout') = set_config('lock_timeout', '1000', false)"
+        assert!(options.comparison_query().ends_with(
+            ", current_setting('lock_timeout') = set_config('lock_timeout', '1000', true)"
         ));
     }
 }

@@ -151,7 +151,7 @@ pub async fn load(settings: LoadSettings, shutdown: &Shutdown) -> Result<Summary
     let token = connection.cancel_token();
     let loaded = shutdown
         .guard(
-            load_all(connection, &settings),
+            load_all(&connector, connection, &settings),
             cancel(&token, connector.tls()),
         )
         .await
@@ -160,9 +160,11 @@ pub async fn load(settings: LoadSettings, shutdown: &Shutdown) -> Result<Summary
 }
 
 async fn load_all(
+    connector: &Connector,
     mut connection: Connection,
     settings: &LoadSettings,
 ) -> Result<Vec<(&'static str, Difference)>, LoadError> {
+    connector.require_session(&connection).await?;
     let mut loaded = Vec::new();
     for data_set in &DATA_SETS {
         let span = info_span!(

@@ -146,6 +146,7 @@ pub async fn up(settings: MigrationSettings, shutdown: &Shutdown) -> Result<Summ
 
     let token = connection.cancel_token();
     let run = Run {
+        connector: &connector,
         settings: &settings,
         set: &set,
         started,
@@ -157,6 +158,7 @@ pub async fn up(settings: MigrationSettings, shutdown: &Shutdown) -> Result<Summ
 }
 
 struct Run<'run> {
+    connector: &'run Connector,
     settings: &'run MigrationSettings,
     set: &'run MigrationSet,
     started: Instant,
@@ -173,7 +175,7 @@ impl Run<'_> {
             &location.schema,
             &location.table,
         ]);
-        let mut session = Session::new(connection, location);
+        let mut session = Session::new(self.connector, connection, location);
 
         // Read without the lock first: whoever has nothing to do need not wait for a long run of somebody else.
         let plan = Plan::new(self.set, session.history().await?)?;
@@ -182,6 +184,7 @@ impl Run<'_> {
             return Ok(self.summary(0, database, plan.current, plan.ahead.len()));
         }
         check_statements(&plan)?;
+        self.connector.require_session(session.connection()).await?;
 
         advisory_lock::acquire(session.connection(), &lock, self.settings.runner_wait).await?;
         let location = history::locate(session.connection(), &self.settings.table, user).await?;

@@ -4,6 +4,7 @@
 
 mod history;
 mod locks;
+mod pooler;
 mod settings;
 mod support;
 mod up;
