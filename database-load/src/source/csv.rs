@@ -133,6 +133,8 @@ fn count_newlines(field: &[u8]) -> usize {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use proptest::prelude::*;
+
     use super::*;
 
     fn rows(text: &'static [u8]) -> (Vec<String>, Vec<(u64, Vec<String>)>) {
@@ -178,5 +180,35 @@ mod tests {
         let (header, rows) = rows(b"\xEF\xBB\xBFid,name\r\n1,a\r\n");
         assert_eq!(header, ["id", "name"]);
         assert_eq!(rows, [(2, vec!["1".to_owned(), "a".to_owned()])]);
+    }
+
+    proptest! {
+        #[test]
+        fn what_a_writer_writes_is_read_back_with_its_lines(
+            rows in proptest::collection::vec(proptest::collection::vec("[^\r]{0,8}", 2..4), 1..8),
+        ) {
+            let mut writer = csv::WriterBuilder::new()
+                .flexible(true)
+                .quote_style(csv::QuoteStyle::Always)
+                .from_writer(Vec::new());
+            writer.write_record(["a", "b"]).unwrap();
+            let mut expected = Vec::new();
+            let mut line = 2;
+            for row in rows {
+                writer.write_record(&row).unwrap();
+                let newlines: usize = row.iter().map(|field| field.matches('\n').count()).sum();
+                expected.push((line, row));
+                line += 1 + newlines as u64;
+            }
+            let text = writer.into_inner().unwrap();
+            let mut source = CsvSource::new("test.csv".to_owned(), Box::new(std::io::Cursor::new(text))).unwrap();
+            let mut found = Vec::new();
+            while let Some(row) = source.next().unwrap() {
+                let fields = row.fields.unwrap().iter();
+                let fields = fields.map(|field| String::from_utf8(field.to_vec()).unwrap()).collect();
+                found.push((row.line, fields));
+            }
+            prop_assert_eq!(found, expected);
+        }
     }
 }

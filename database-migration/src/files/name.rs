@@ -23,6 +23,10 @@ pub(super) fn parse(file_name: &str) -> Result<(i64, &str), String> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -50,6 +54,24 @@ mod tests {
             "1_x.SQL",
         ] {
             assert!(parse(name).is_err(), "{name}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_name_is_either_understood_or_refused(name in "\\PC{0,30}(\\.sql)?") {
+            if let Ok((version, name)) = parse(&name) {
+                prop_assert!(version >= 0);
+                prop_assert!(!name.is_empty());
+            }
+        }
+
+        #[test]
+        fn what_is_understood_is_understood_by_refinery(version in 0..=i64::MAX, name in "[a-z0-9][a-z0-9_]{0,30}") {
+            let file_name = format!("{version:03}_{name}.sql");
+            prop_assert_eq!(parse(&file_name), Ok((version, name.as_str())));
+            let migration = refinery::Migration::unapplied(&format!("V{version}__{name}"), "").unwrap();
+            prop_assert_eq!((migration.version(), migration.name()), (version, name.as_str()));
         }
     }
 }

@@ -116,6 +116,8 @@ fn section(lines: &[&str], start: usize, end: usize) -> Option<Section> {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use proptest::prelude::*;
+
     use super::*;
 
     const FILE: &str = "-- Migration: a\n-- Description: Adds a\n\n-- +++++ UP\n\nCREATE TABLE a ();\n\n\
@@ -158,6 +160,40 @@ mod tests {
             let (found, message) = parse(text).unwrap_err();
             assert_eq!(found, line, "{text:?}");
             assert!(message.contains(reason), "{text:?}: {message}");
+        }
+    }
+
+    /// Lines that are no markers, the first and the last of them not blank.
+    fn body() -> impl Strategy<Value = String> {
+        "[^\\s-][^\n\r]{0,20}(\n[^\n\r-][^\n\r]{0,20}){0,5}"
+            .prop_map(|text| text.trim_end().to_owned())
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_either_understood_or_refused(text in "(-- \\+{3,5} (UP|DOWN)|[\\s\\S]|\r\n|--){0,40}") {
+            if let Ok(sections) = parse(&text) {
+                let text = text.strip_prefix('\u{FEFF}').unwrap_or(&text).replace("\r\n", "\n");
+                let line = text.split('\n').nth(sections.up.first_line - 1).unwrap();
+                prop_assert!(sections.up.sql.starts_with(line));
+                prop_assert!(text.contains(&sections.up.sql));
+            }
+        }
+
+        #[test]
+        fn what_was_put_together_is_taken_apart(
+            up in body(),
+            down in proptest::option::of(body()),
+            line_end in prop_oneof![Just("\n"), Just("\r\n")],
+            blank_lines in 0..3_usize,
+        ) {
+            let blank = "\n".repeat(blank_lines);
+            let down_section = down.as_ref().map_or(String::new(), |down| format!("-- +++++ DOWN\n{down}\n"));
+            let file = format!("-- Description: test\n-- +++++ UP\n{blank}{up}\n{blank}{down_section}");
+            let sections = parse(&file.replace('\n', line_end)).unwrap();
+            prop_assert_eq!(sections.up.first_line, 3 + blank_lines);
+            prop_assert_eq!(sections.up.sql, up);
+            prop_assert_eq!(sections.down.map(|section| section.sql), down);
         }
     }
 }
