@@ -248,7 +248,7 @@ async fn a_collector_that_is_away_changes_nothing_but_a_warning() {
             ended.stderr.starts_with("warning: spans ") && ended.stderr.contains(endpoint),
             "{ended:?}"
         );
-        // The bound is two seconds; the rest is for a machine that is busy with other tests.
-        assert!(started.elapsed() < Duration::from_secs(5));
+        // Far below the ten seconds that an export may take, and far above what a busy machine adds.
+        assert!(started.elapsed() < Duration::from_secs(8));
     }
 }
