@@ -114,7 +114,13 @@ async fn one_that_shares_sessions_is_refused_and_nothing_is_applied() {
 #[tokio::test]
 async fn one_that_keeps_sessions_but_drops_parameters_does_no_harm() {
     let database = Server::shared().database().await;
-    database.execute("CREATE TABLE a ()").await;
+    // Without the runner's own timeouts the migration would wait for the reader, and the test with it.
+    database
+        .execute(&format!(
+            "CREATE TABLE a (); ALTER DATABASE {} SET statement_timeout = '20s'",
+            database.name()
+        ))
+        .await;
     let pooler = Pooler::start("session", "ignore_startup_parameters = options").await;
     let mut reader = database.client().await;
     let transaction = reader.transaction().await.unwrap();
@@ -125,7 +131,9 @@ async fn one_that_keeps_sessions_but_drops_parameters_does_no_harm() {
         .await;
     assert_eq!(ended.code, Some(6), "{ended:?}");
     assert!(
-        ended.stderr.contains("lock_timeout did not arrive"),
+        ended
+            .stderr
+            .contains("lock_timeout, statement_timeout did not arrive"),
         "{ended:?}"
     );
     transaction.commit().await.unwrap();
