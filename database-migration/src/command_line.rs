@@ -1,10 +1,11 @@
 //! The command line of the program.
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
+use connection::{ConnectError, ConnectionSettings};
 use environment::Environment;
 use program::{Lifetime, Program};
 
-use crate::commands::up;
+use crate::commands::{up, wait};
 use crate::settings::MigrationSettings;
 
 const PROGRAM: Program = Program {
@@ -20,17 +21,28 @@ const PROGRAM: Program = Program {
 #[derive(Parser)]
 #[command(name = PROGRAM.name, version, after_help = after_help())]
 struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// Directory of migration files, instead of those compiled in (variable MIGRATIONS_DIR)
-    #[arg(long, value_name = "DIRECTORY")]
+    #[arg(long, value_name = "DIRECTORY", global = true)]
     migrations: Option<String>,
     /// Read variables with this prefix: with MENU_, MENU_DB_HOST instead of DB_HOST
     #[arg(
         long,
         value_name = "PREFIX",
         default_value = "",
-        hide_default_value = true
+        hide_default_value = true,
+        global = true
     )]
     env_prefix: String,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Bring the database to the newest version; what is done without a command
+    Up,
+    /// Wait until the server lets the user into the database; changes nothing
+    Wait,
 }
 
 fn after_help() -> String {
@@ -54,12 +66,21 @@ fn after_help() -> String {
 #[must_use]
 pub fn main() -> std::process::ExitCode {
     let arguments = Arguments::parse();
-    PROGRAM.run(Environment::of_process(), async |context| {
-        let environment = context.environment.with_prefix(&arguments.env_prefix);
-        let settings =
-            MigrationSettings::from_environment(&environment, arguments.migrations.as_deref())
-                .map_err(connection::ConnectError::from)?;
-        let summary = up::up(settings, &context.shutdown).await?;
-        Ok::<_, up::UpError>(summary.to_string())
-    })
+    let environment = Environment::of_process();
+    match arguments.command {
+        None | Some(Command::Up) => PROGRAM.run(environment, async |context| {
+            let environment = context.environment.with_prefix(&arguments.env_prefix);
+            let settings =
+                MigrationSettings::from_environment(&environment, arguments.migrations.as_deref())
+                    .map_err(ConnectError::from)?;
+            let summary = up::up(settings, &context.shutdown).await?;
+            Ok::<_, up::UpError>(summary.to_string())
+        }),
+        Some(Command::Wait) => PROGRAM.run(environment, async |context| {
+            let environment = context.environment.with_prefix(&arguments.env_prefix);
+            let settings =
+                ConnectionSettings::from_environment(&environment).map_err(ConnectError::from)?;
+            wait::wait(settings, &context.shutdown).await
+        }),
+    }
 }

@@ -211,3 +211,23 @@ pub(crate) fn creation(table: &str) -> String {
          )"
     )
 }
+
+/// SQL that takes from every other role what default privileges have given it on the table besides reading: a service
+/// that may write the tables of its schema must not be able to forge their history.
+pub(crate) fn protection(table: &str) -> String {
+    let literal = table.replace('\'', "''");
+    format!(
+        "DO $protection$
+         DECLARE other text;
+         BEGIN
+             FOR other IN
+                 SELECT DISTINCT CASE entry.grantee WHEN 0 THEN 'PUBLIC' ELSE entry.grantee::regrole::text END
+                 FROM pg_class, aclexplode(relacl) AS entry
+                 WHERE pg_class.oid = '{literal}'::regclass AND entry.grantee <> relowner
+             LOOP
+                 EXECUTE 'REVOKE INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER ON {literal} FROM ' || other;
+             END LOOP;
+         END
+         $protection$"
+    )
+}

@@ -27,6 +27,7 @@ mod statements;
 
 pub use apply::ApplyError;
 pub use commands::up::{Summary, UpError, up};
+pub use commands::wait::{WaitError, wait};
 pub use files::{FileError, MigrationFile, MigrationSet, Problem};
 pub use history::{Applied, HistoryError};
 pub use plan::{Disagreement, Plan};

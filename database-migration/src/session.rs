@@ -76,7 +76,9 @@ impl Session {
         if !self.location.exists {
             let table = self.location.qualified();
             let creation = Self::assert_migrations_table_query(&table);
-            self.execute([creation.as_str()].into_iter()).await?;
+            let protection = history::protection(&table);
+            self.execute([creation.as_str(), protection.as_str()].into_iter())
+                .await?;
             self.location.exists = true;
         }
         Ok(())

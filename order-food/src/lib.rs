@@ -1,9 +1,10 @@
 //! A REST API for ordering food. `api/openapi.yaml` is its contract.
 //!
 //! [`serve`] listens at once, waits for the database, answers requests until it is asked to stop, and finishes those
-//! that it has begun.
+//! that it has begun. [`check`] looks at a running one from outside.
 
 mod answer;
+mod check;
 pub mod command_line;
 mod connections;
 mod database;
@@ -14,5 +15,6 @@ mod routes;
 mod server;
 mod settings;
 
+pub use check::{CheckError, check};
 pub use server::{ServeError, serve};
 pub use settings::{ApiSettings, VARIABLES};

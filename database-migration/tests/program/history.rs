@@ -1,7 +1,8 @@
 //! The rules about files and history.
 
-use crate::support::{directory, migrate, table_exists, versions, write};
+use crate::support::{directory, migrate, program, table_exists, versions, write};
 use test_postgres::Server;
+use test_process::run;
 
 #[tokio::test]
 async fn a_changed_file_stops_with_both_checksums() {
@@ -127,4 +128,38 @@ async fn a_row_that_cannot_be_read_is_an_error_and_no_panic() {
             .contains("version 1: applied_on is \"yesterday\""),
         "{ended:?}"
     );
+}
+
+#[tokio::test]
+async fn other_roles_may_read_the_history_but_not_write_it() {
+    let database = Server::shared().database().await;
+    let role = format!("writer \"of\" {}", database.name());
+    let quoted = format!("\"{}\"", role.replace('"', "\"\""));
+    database
+        .execute(&format!(
+            "CREATE ROLE {quoted};
+             ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO {quoted}, PUBLIC"
+        ))
+        .await;
+    let files = directory(&[("1_a.sql", "CREATE TABLE a ();")]);
+    let ended = run(program(&database)
+        .arg("--migrations")
+        .arg(files.path())
+        .env("MIGRATION_TABLE", "it's history"));
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+
+    for (table, privilege, granted) in [
+        ("a", "INSERT", "t"),
+        ("\"it''s history\"", "SELECT", "t"),
+        ("\"it''s history\"", "INSERT", "f"),
+        ("\"it''s history\"", "UPDATE", "f"),
+        ("\"it''s history\"", "DELETE", "f"),
+        ("\"it''s history\"", "TRUNCATE", "f"),
+    ] {
+        let query = format!("SELECT has_table_privilege('{role}', '{table}', '{privilege}')");
+        assert_eq!(database.value(&query).await, granted, "{query}");
+    }
+    database
+        .execute(&format!("DROP OWNED BY {quoted}; DROP ROLE {quoted}"))
+        .await;
 }

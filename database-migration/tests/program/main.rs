@@ -8,3 +8,4 @@ mod pooler;
 mod settings;
 mod support;
 mod up;
+mod wait;
