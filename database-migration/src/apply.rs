@@ -13,6 +13,7 @@ use tracing::{Instrument, field, info_span, warn};
 
 use crate::files::MigrationFile;
 use crate::session::{Session, SessionError};
+use crate::statements;
 
 /// Why a migration was not applied. It was rolled back as a whole.
 #[derive(Debug)]
@@ -191,12 +192,20 @@ fn describe(file: &MigrationFile, error: &SessionError, is_lock_timeout: bool) -
         };
     };
 
-    let is_in_file = matches!(error, SessionError::Query { query: 0, .. });
-    let position = match answer.position() {
-        Some(ErrorPosition::Original(position)) if is_in_file => Some(*position as usize),
+    let offset = match (error, answer.position()) {
+        (SessionError::Query { query: 0, .. }, Some(ErrorPosition::Original(position))) => {
+            Some(offset_of_character(sql, *position as usize))
+        }
+        // Many errors come without a position; how many statements have run tells the one that failed.
+        (
+            SessionError::Query {
+                query: 0, finished, ..
+            },
+            None,
+        ) => statements::start(sql, *finished),
         _ => None,
     };
-    let (place, excerpt) = match position.and_then(|position| locate(sql, position)) {
+    let (place, excerpt) = match offset.map(|offset| locate(sql, offset)) {
         Some((line, column, text)) => {
             let number = (file.first_line + line).to_string();
             let margin = " ".repeat(number.len());
@@ -226,19 +235,21 @@ fn describe(file: &MigrationFile, error: &SessionError, is_lock_timeout: bool) -
     }
 }
 
-/// The line, counted from 0, the column in it, counted from 0, and the text of the line at a position that the server
-/// counts in characters from 1.
-fn locate(sql: &str, position: usize) -> Option<(usize, usize, &str)> {
-    let offset = sql
-        .char_indices()
-        .nth(position.checked_sub(1)?)
-        .map_or(sql.len(), |(offset, _)| offset);
+/// Where a character is that the server counts from 1.
+fn offset_of_character(sql: &str, position: usize) -> usize {
+    sql.char_indices()
+        .nth(position.saturating_sub(1))
+        .map_or(sql.len(), |(offset, _)| offset)
+}
+
+/// The line, counted from 0, the column in it, counted from 0, and the text of the line at an offset.
+fn locate(sql: &str, offset: usize) -> (usize, usize, &str) {
     let before = &sql[..offset];
     let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
     let line = before.matches('\n').count();
     let column = sql[line_start..offset].chars().count();
     let text = sql[line_start..].lines().next().unwrap_or_default();
-    Some((line, column, text))
+    (line, column, text)
 }
 
 #[cfg(test)]
@@ -251,9 +262,10 @@ mod tests {
     fn a_position_is_found_in_its_line() {
         let sql = "CREATE TABLE ä (\n    id nosuchtype\n);";
         let position = sql.chars().position(|character| character == 'n').unwrap() + 1;
-        assert_eq!(locate(sql, position), Some((1, 7, "    id nosuchtype")));
-        assert_eq!(locate(sql, 1), Some((0, 0, "CREATE TABLE ä (")));
-        assert_eq!(locate(sql, 1000), Some((2, 2, ");")));
+        let located = |position| locate(sql, offset_of_character(sql, position));
+        assert_eq!(located(position), (1, 7, "    id nosuchtype"));
+        assert_eq!(located(1), (0, 0, "CREATE TABLE ä ("));
+        assert_eq!(located(1000), (2, 2, ");"));
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! The connection that migrations run on, as refinery knows connections.
 
+use std::pin::pin;
+
 use connection::{Connection, Connector};
+use futures_util::TryStreamExt;
 use futures_util::future::join_all;
 use refinery::error::Kind;
 use refinery::{AsyncMigrate, Migration, Runner};
@@ -30,6 +33,8 @@ pub(crate) enum SessionError {
     Query {
         /// Which of the queries, counted from 0.
         query: usize,
+        /// How many of the query's statements had run before the one that failed.
+        finished: usize,
         /// The driver's error.
         source: tokio_postgres::Error,
     },
@@ -126,12 +131,14 @@ impl AsyncTransaction for Session {
         let sent = std::iter::once(self.begin.as_str())
             .chain(queries.iter().copied())
             .chain(std::iter::once("COMMIT"))
-            .map(|query| client.batch_execute(query));
+            .map(|query| run(client, query));
         let outcomes = join_all(sent).await;
 
         let last = outcomes.len() - 1;
         for (position, outcome) in outcomes.into_iter().enumerate() {
-            let Err(source) = outcome else { continue };
+            let Err(Stopped { finished, source }) = outcome else {
+                continue;
+            };
             // Left open when it was the COMMIT, or a statement that the COMMIT never reached.
             let _ = client.batch_execute("ROLLBACK").await;
             return Err(if position == 0 || position == last {
@@ -139,6 +146,7 @@ impl AsyncTransaction for Session {
             } else {
                 SessionError::Query {
                     query: position - 1,
+                    finished,
                     source,
                 }
             });
@@ -165,6 +173,29 @@ impl AsyncMigrate for Session {
     fn assert_migrations_table_query(migration_table_name: &str) -> String {
         history::creation(migration_table_name)
     }
+}
+
+/// A query that did not come to its end.
+struct Stopped {
+    /// How many of its statements had run.
+    finished: usize,
+    source: tokio_postgres::Error,
+}
+
+/// Runs a query of any number of statements, and counts them.
+async fn run(client: &Connection, query: &str) -> Result<(), Stopped> {
+    let mut finished = 0;
+    let count = async {
+        let mut messages = pin!(client.simple_query_raw(query).await?);
+        while let Some(message) = messages.try_next().await? {
+            if matches!(message, SimpleQueryMessage::CommandComplete(_)) {
+                finished += 1;
+            }
+        }
+        Ok(())
+    };
+    let outcome = count.await;
+    outcome.map_err(|source| Stopped { finished, source })
 }
 
 /// A row of refinery's four columns.

@@ -49,6 +49,21 @@ pub(crate) fn forbidden(sql: &str) -> Vec<Forbidden> {
         .collect()
 }
 
+/// Where the statement begins that comes after so many others, if the parser understands all of the SQL.
+pub(crate) fn start(sql: &str, others: usize) -> Option<usize> {
+    let parse = SourceFile::parse(sql);
+    if !parse.errors().is_empty() {
+        return None;
+    }
+    let statement = parse
+        .tree()
+        .stmts()
+        // The server answers nothing to a semicolon alone.
+        .filter(|statement| !matches!(statement, Stmt::EmptyStmt(_)))
+        .nth(others)?;
+    Some(statement.syntax().text_range().start().into())
+}
+
 /// Savepoints stay inside the transaction.
 fn controls_transaction(statement: &Stmt) -> bool {
     matches!(
@@ -150,6 +165,17 @@ mod tests {
         ] {
             assert_eq!(forbidden(statement).len(), 1, "{statement}");
         }
+    }
+
+    #[test]
+    fn a_statement_is_found_by_those_before_it() {
+        let sql = "-- a comment\nSELECT 1;;\n/* another */ SELECT 'a;b';\n  SELECT 3";
+        let found = |others| start(sql, others).map(|offset| &sql[offset..]);
+        assert!(found(0).is_some_and(|rest| rest.starts_with("SELECT 1")));
+        assert!(found(1).is_some_and(|rest| rest.starts_with("SELECT 'a;b'")));
+        assert_eq!(found(2), Some("SELECT 3"));
+        assert_eq!(found(3), None);
+        assert_eq!(start("SELECT 1; this is no SQL", 0), None);
     }
 
     #[test]

@@ -371,3 +371,20 @@ async fn a_server_that_comes_up_later_is_waited_for() {
         "{ended:?}"
     );
 }
+
+#[tokio::test]
+async fn an_error_for_which_the_server_has_no_position_names_its_statement() {
+    let database = Server::shared().database().await;
+    let files = directory(&[(
+        "1_a.sql",
+        "CREATE TABLE a (id int PRIMARY KEY);\n-- a comment; with a semicolon\n\
+         ALTER TABLE a\n    ADD COLUMN b int REFERENCES nowhere;\nCREATE TABLE c ();",
+    )]);
+    let ended = migrate(&database, files.path());
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    let expected = "1_a.sql:4:1: relation \"nowhere\" does not exist (SQLSTATE 42P01)\n\
+                    \x20 4 | ALTER TABLE a\n\
+                    \x20   | ^\n";
+    assert!(ended.stderr.contains(expected), "{ended:?}");
+    assert!(!table_exists(&database, "a").await);
+}
