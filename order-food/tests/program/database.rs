@@ -7,8 +7,9 @@ use futures_util::future::join_all;
 use test_postgres::{Database, Server};
 use test_process::free_port;
 
-use crate::proxy::Proxy;
-use crate::support::{Api, PRODUCTS, database, migrate, order, program, until_waiting};
+use crate::support::{
+    Api, PRODUCTS, api_behind_proxy, database, migrate, order, program, until_waiting,
+};
 
 const ORDER: &str = r#"{"items": [{"productId": "1", "quantity": 1}]}"#;
 
@@ -29,14 +30,6 @@ async fn open_two_connections(api: &Api, database: &Database<'_>) {
         answers.iter().all(|answer| answer.status == 200),
         "{answers:?}"
     );
-}
-
-/// A ready server whose connections lead through a proxy.
-async fn api_behind_proxy(database: &Database<'_>) -> (Api, Proxy) {
-    let proxy = Proxy::before(Server::shared().port()).await;
-    let api = Api::start(program(database).env("DB_PORT", proxy.port().to_string())).await;
-    api.until_ready().await;
-    (api, proxy)
 }
 
 #[tokio::test]
@@ -93,6 +86,20 @@ async fn a_database_that_refuses_is_exit_code_2() {
 }
 
 #[tokio::test]
+async fn it_stays_ready_while_a_table_is_locked() {
+    let database = database().await;
+    let api = Api::on(&database).await;
+    let mut client = database.client().await;
+    let transaction = client.transaction().await.unwrap();
+    transaction
+        .batch_execute("LOCK products, orders, order_items IN ACCESS EXCLUSIVE MODE")
+        .await
+        .unwrap();
+    assert_eq!(api.get("/ready").await.status, 200);
+    transaction.rollback().await.unwrap();
+}
+
+#[tokio::test]
 async fn it_is_ready_once_all_tables_are_there() {
     let database = Server::shared().database().await;
     let api = Api::start(&mut program(&database)).await;
@@ -133,13 +140,8 @@ async fn it_is_ready_once_all_tables_are_there() {
 #[tokio::test]
 async fn readiness_asks_the_database_for_a_second_at_most() {
     let database = database().await;
-    let api = Api::on(&database).await;
-    let mut client = database.client().await;
-    let transaction = client.transaction().await.unwrap();
-    transaction
-        .batch_execute("LOCK orders IN ACCESS EXCLUSIVE MODE")
-        .await
-        .unwrap();
+    let (api, proxy) = api_behind_proxy(&database).await;
+    proxy.hold_requests();
     let started = Instant::now();
     let answer = api.get("/ready").await;
     assert_eq!(answer.status, 503);

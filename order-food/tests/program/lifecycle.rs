@@ -7,7 +7,9 @@ use axum::http::Request;
 use test_process::{Ended, free_port, run};
 use tokio::net::TcpStream;
 
-use crate::support::{Api, Client, bare_program, database, order, program, until, until_waiting};
+use crate::support::{
+    Api, Client, api_behind_proxy, bare_program, database, order, program, until, until_waiting,
+};
 
 const ORDER: &str = r#"{"items": [{"productId": "1", "quantity": 1}]}"#;
 
@@ -221,15 +223,10 @@ async fn a_request_that_does_not_finish_in_time_is_cut_off() {
 #[tokio::test]
 async fn a_server_that_stops_is_not_ready() {
     let database = database().await;
-    let api = Api::on(&database).await;
-    let mut client = database.client().await;
-    let transaction = client.transaction().await.unwrap();
-    transaction
-        .batch_execute("LOCK products IN ACCESS EXCLUSIVE MODE")
-        .await
-        .unwrap();
+    let (api, proxy) = api_behind_proxy(&database).await;
+    proxy.hold_requests();
     let (answer, ()) = tokio::join!(api.get("/ready"), async {
-        until_waiting(&database, 1).await;
+        until("the database is asked", async || proxy.held() > 0).await;
         api.terminate();
     });
     assert_eq!(answer.status, 503);

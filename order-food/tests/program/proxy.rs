@@ -18,6 +18,10 @@ struct Plan {
     generation: AtomicUsize,
     /// The next answer is not passed on, and its connection is lost.
     swallows_answer: AtomicBool,
+    /// Requests stay here.
+    holds_requests: AtomicBool,
+    /// How many do.
+    held: AtomicUsize,
 }
 
 impl Proxy {
@@ -50,6 +54,16 @@ impl Proxy {
     pub(crate) fn lose_answer(&self) {
         self.plan.swallows_answer.store(true, Ordering::SeqCst);
     }
+
+    /// Passes on no request any more, as a network that loses packets.
+    pub(crate) fn hold_requests(&self) {
+        self.plan.holds_requests.store(true, Ordering::SeqCst);
+    }
+
+    /// How many requests have come since.
+    pub(crate) fn held(&self) -> usize {
+        self.plan.held.load(Ordering::SeqCst)
+    }
 }
 
 async fn pass_on(mut client: TcpStream, mut server: TcpStream, plan: Arc<Plan>) {
@@ -60,6 +74,10 @@ async fn pass_on(mut client: TcpStream, mut server: TcpStream, plan: Arc<Plan>) 
             Ok(length) = client.read(&mut sent) => {
                 if length == 0 || plan.generation.load(Ordering::SeqCst) > generation {
                     return;
+                }
+                if plan.holds_requests.load(Ordering::SeqCst) {
+                    plan.held.fetch_add(1, Ordering::SeqCst);
+                    continue;
                 }
                 server.write_all(&sent[..length]).await.unwrap();
             }

@@ -14,6 +14,8 @@ use test_process::{Ended, free_port};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
+use crate::proxy::Proxy;
+
 /// Longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -191,6 +193,14 @@ impl Drop for Api {
             let _ = process.wait();
         }
     }
+}
+
+/// A ready server whose connections to the database lead through a proxy.
+pub(crate) async fn api_behind_proxy(database: &Database<'_>) -> (Api, Proxy) {
+    let proxy = Proxy::before(Server::shared().port()).await;
+    let api = Api::start(program(database).env("DB_PORT", proxy.port().to_string())).await;
+    api.until_ready().await;
+    (api, proxy)
 }
 
 /// A connection to a server.
