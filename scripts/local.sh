@@ -4,6 +4,7 @@
 source scripts/messages.sh
 source scripts/processes.sh
 source scripts/random.sh
+source scripts/turn.sh
 
 state=.local
 data=$state/postgres/data
@@ -32,7 +33,7 @@ deploy_local() {
   mkdir -p "$state"
   # All three programs belong to one trace, the caller's if there is one.
   export TRACEPARENT=${TRACEPARENT:-00-$(random_hex 16)-$(random_hex 8)-01}
-  take_turn
+  take_turn "$state/lock" "another deploy.sh in this folder"
   # What is started does not get the lock, which would live on in it.
   bring_up 9>&-
   exec 9>&-
@@ -68,16 +69,6 @@ check_requirements() {
 require_free_port() {
   ! (exec 3<>"/dev/tcp/127.0.0.1/$PORT") 2>/dev/null ||
     fail "Port $PORT, meant for order-food, is in use by another program: choose another port, for example PORT=$((PORT + 1)) ./deploy.sh --local"
-}
-
-# One deploy.sh at a time, by a lock that ends with its holder. macOS has no flock and goes without.
-take_turn() {
-  exec 9>"$state/lock"
-  command -v flock >/dev/null || return 0
-  flock -n 9 || {
-    echo "Waiting for another deploy.sh in this folder ..."
-    flock 9
-  }
 }
 
 start_server() {

@@ -1,8 +1,13 @@
 # shellcheck shell=bash
 # Sourced: how the scripts speak to people.
 
-# fail MESSAGE [EXIT_CODE]: ends the script; the message says what happened and what to do next.
+explained=''
+
+# fail MESSAGE [EXIT_CODE]: ends the script; the message says what happened and what to do next. It is the last word,
+# which a trap on EXIT knows by explained=yes.
 fail() {
+  # shellcheck disable=SC2034
+  explained=yes
   printf '✗ %s\n' "$1" >&2
   exit "${2:-1}"
 }
