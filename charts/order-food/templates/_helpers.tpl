@@ -34,6 +34,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- end }}
 
 {{/* The pod of `helm test` has a name of its own, so that `kubectl logs -l` finds only the API's pods. */}}
+{{- define "order-food.testName" -}}
+{{- include "order-food.fullname" . | trunc 58 | trimSuffix "-" }}-test
+{{- end }}
+
 {{- define "order-food.testSelectorLabels" -}}
 app.kubernetes.io/name: {{ .Chart.Name }}-test
 app.kubernetes.io/instance: {{ .Release.Name }}
@@ -71,12 +75,19 @@ capabilities:
   drop: [ALL]
 {{- end }}
 
-{{/* The passwords and the key that the values hold, as the data of the chart's own Secret. */}}
+{{/* The passwords and the key that the values hold and the pods use, as the data of the chart's own Secret. */}}
 {{- define "order-food.secretData" -}}
 {{- $data := dict }}
 {{- with .Values.database }}
 {{- if not .existingSecret }}
-{{- range list .migration .load .api }}
+{{- $roles := list .api }}
+{{- if $.Values.initContainers.databaseMigration.enabled }}
+{{- $roles = append $roles .migration }}
+{{- end }}
+{{- if $.Values.initContainers.databaseLoad.enabled }}
+{{- $roles = append $roles .load }}
+{{- end }}
+{{- range $roles }}
 {{- if ne (get $data .passwordKey | default .password) .password }}
 {{- fail (printf "database: two passwords have the passwordKey %s" .passwordKey) }}
 {{- end }}

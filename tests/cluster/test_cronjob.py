@@ -1,0 +1,46 @@
+"""The CronJob of charts/database-load."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from cluster import Image, Namespace, until
+
+BAD = "id\\,name\\,price\\,category\n1\\,Chicken Waffle\\,12\\,Waffle\n2\\,Belgian Waffle\\,cheap\\,Waffle\n"
+
+
+@pytest.fixture(scope="module")
+def system(new_namespace: Callable[..., Namespace], image: Image) -> Iterator[Namespace]:
+    namespace = new_namespace("cronjob", image)
+    namespace.install_all("replicaCount=1")
+    yield namespace
+    namespace.kubectl("delete", "namespace", namespace.name, "--wait=false")
+
+
+def test_it_is_run_now(system: Namespace) -> None:
+    system.psql("UPDATE products SET price = 1 WHERE id IN ('1', '2')").succeeded()
+    system.kubectl("create", "job", "database-load-now", "--from=cronjob/database-load").succeeded()
+    system.kubectl("wait", "--for=condition=Complete", "job/database-load-now", "--timeout=60s").succeeded()
+    log = system.kubectl("logs", "job/database-load-now").succeeded()
+    assert "✓ database-load: products 0 inserted, 2 updated, 8 unchanged" in log, log
+    assert system.value("SELECT price FROM products WHERE id = '1'") == "12.99"
+    system.helm("test", "database-load").succeeded()
+
+
+def test_bad_data_ends_the_job_at_once(system: Namespace) -> None:
+    system.install("database-load", f"data.files.products\\.csv={BAD}").succeeded()
+    system.kubectl("create", "job", "bad", "--from=cronjob/database-load").succeeded()
+    system.kubectl("wait", "--for=condition=Failed", "job/bad", "--timeout=60s").succeeded()
+    conditions = system.get("job", "bad")["status"]["conditions"]
+    assert any(condition.get("reason") == "PodFailurePolicy" for condition in conditions), conditions
+    pods = system.get("pods", "--selector", "batch.kubernetes.io/job-name=bad")["items"]
+    assert len(pods) == 1
+    log = system.kubectl("logs", "job/bad").succeeded()
+    assert 'products.csv:3: column price: "cheap" is not a decimal number' in log, log
+    assert system.value("SELECT count(*) FROM products") == "10"
+
+
+def test_a_schedule_starts_it(system: Namespace) -> None:
+    system.install("database-load", "schedule=* * * * *").succeeded()
+    until("a run of the schedule", lambda: system.get("cronjob", "database-load")["status"].get("lastSuccessfulTime"))

@@ -1,0 +1,88 @@
+"""./deploy.sh and ./cleanup.sh on a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from cluster import Image, Namespace, run
+from conftest import Deployed
+
+
+def uids(namespace: Namespace) -> set[str]:
+    return {pod["metadata"]["uid"] for name in ("postgres", "order-food") for pod in namespace.pods(name)}
+
+
+def revisions(namespace: Namespace) -> str:
+    return namespace.helm("list", "--output", "json").succeeded()
+
+
+def test_from_nothing_to_an_order(deployed: Deployed) -> None:
+    for line in (
+        "✓ database-migration: orderfood is at version 3 create_order_items",
+        "✓ database-load: products ",
+        "✓ an order was placed through the API",
+        "✓ order-food passes its test",
+        "kubectl --context",
+    ):
+        assert line in deployed.output, deployed.output
+    assert deployed.namespace.value("SELECT count(*) FROM orders") == "1"
+
+
+def test_a_second_run_changes_nothing_and_says_so(deployed: Deployed) -> None:
+    before = uids(deployed.namespace), revisions(deployed.namespace)
+    output = deployed.again().succeeded()
+    for release in ("postgres", "database-load", "order-food"):
+        assert f"✓ {release} is unchanged" in output, output
+    assert before == (uids(deployed.namespace), revisions(deployed.namespace))
+
+
+def test_a_failure_ends_with_what_one_needs_to_see(
+    new_namespace: Callable[..., Namespace], image: Image, deployed: Deployed
+) -> None:
+    namespace = new_namespace("failure", image)
+    options = [*deployed.options]
+    options[options.index("--namespace") + 1] = namespace.name
+    ended = run(
+        "./deploy.sh",
+        *options,
+        "--timeout", "45s",
+        "--set", "order-food:database.host=nowhere",
+        "--set", "order-food:timeouts.databaseWaitSeconds=3",
+    )  # fmt: skip
+    output = ended.failed()
+    assert ended.code == 1, output
+    for part in (
+        "✗ database-migration: ",
+        "✗ database-migration ended with exit code 5: the server was not reached in time",
+        "Back-off",
+        "postgres-pvc",
+    ):
+        assert part in output, output
+    last = output.strip().splitlines()[-1]
+    assert last.startswith("✗") and "order-food" in last, last
+    namespace.kubectl("delete", "namespace", namespace.name, "--wait=false").succeeded()
+
+
+def test_cleanup_keeps_the_data_and_purges_it_when_told(new_namespace: Callable[..., Namespace], image: Image) -> None:
+    namespace = new_namespace("cleanup", image)
+    options = ("--context", namespace.context, "--namespace", namespace.name)
+    run("./cleanup.sh", *options).succeeded()
+
+    namespace.install("postgres", "auth.generate=true").succeeded()
+    namespace.install("order-food").succeeded()
+    namespace.psql("INSERT INTO orders (id) VALUES ('kept')").succeeded()
+
+    output = run("./cleanup.sh", *options).succeeded()
+    assert "postgres-pvc" in output, output
+    kept = namespace.kubectl("get", "pvc,secret,pod", "--output", "name").succeeded()
+    assert "persistentvolumeclaim/postgres-pvc" in kept and "secret/postgres" in kept, kept
+
+    namespace.install("postgres", "auth.generate=true").succeeded()
+    namespace.install("order-food").succeeded()
+    assert namespace.value("SELECT id FROM orders") == "kept"
+
+    assert "--yes" in run("./cleanup.sh", *options, "--purge-data").failed()
+    run("./cleanup.sh", *options, "--purge-data", "--yes").succeeded()
+    rest = namespace.kubectl("get", "pvc,secret,deployment,cronjob", "--output", "name").succeeded()
+    assert rest == "", rest
+    namespace.kubectl("delete", "namespace", namespace.name, "--wait=false").succeeded()
