@@ -150,3 +150,11 @@ def namespace(new_namespace: Callable[..., Namespace], image: Image) -> Iterator
     yield made
     # At once, so that a small node has room for the next test's pods.
     made.kubectl("delete", "namespace", made.name, "--wait=false")
+
+
+@pytest.fixture(scope="session")
+def system(new_namespace: Callable[..., Namespace], image: Image) -> Namespace:
+    """The whole system with one API pod, for tests that leave it as they have found it."""
+    namespace = new_namespace("system", image)
+    namespace.install_all("replicaCount=1")
+    return namespace

@@ -3,18 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
-from cluster import PATIENCE, RESTRICTED, Image, Namespace, pod, until
-
-
-@pytest.fixture(scope="module")
-def system(new_namespace: Callable[..., Namespace], image: Image) -> Iterator[Namespace]:
-    namespace = new_namespace("access", image)
-    namespace.install_all("replicaCount=1")
-    yield namespace
-    namespace.kubectl("delete", "namespace", namespace.name, "--wait=false")
+from cluster import PATIENCE, RESTRICTED, Namespace, pod, until
 
 
 @pytest.mark.parametrize(

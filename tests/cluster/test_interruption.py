@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
-import pytest
 from cluster import Image, Namespace, until
 
 SLOW = """-- +++++ UP
 CREATE TABLE slow ();
 SELECT pg_sleep(6);
 """
-
-
-@pytest.fixture(scope="module")
-def system(new_namespace: Callable[..., Namespace], image: Image) -> Iterator[Namespace]:
-    namespace = new_namespace("interruption", image)
-    namespace.install_all("replicaCount=1")
-    yield namespace
-    namespace.kubectl("delete", "namespace", namespace.name, "--wait=false")
 
 
 def upgrade_until_it_sleeps(system: Namespace, image: Image) -> dict:

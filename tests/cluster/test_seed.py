@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import pty
 import re
+import select
 import subprocess
+import termios
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from cluster import PROJECT
+from cluster import PATIENCE, PROJECT
 from conftest import Deployed
 
 LIST = Path(__file__).parent / "seed.commands"
@@ -62,7 +65,7 @@ class Shell:
     def kubectl(self, *arguments: str) -> None:
         subprocess.run(["kubectl", "--kubeconfig", str(self.settings), *arguments], check=True, capture_output=True)
 
-    def start(self, command: str, stdin: int) -> subprocess.Popen[str]:
+    def start(self, command: str, stdin: int, stdout: int = subprocess.PIPE) -> subprocess.Popen[str]:
         directory = self.folder
         if command.startswith("./"):
             directory = PROJECT
@@ -72,13 +75,32 @@ class Shell:
             cwd=directory,
             text=True,
             stdin=stdin,
-            stdout=subprocess.PIPE,
+            stdout=stdout,
             stderr=subprocess.STDOUT,
             env=os.environ | {"KUBECONFIG": str(self.settings), "PGPASSWORD": "postgres"},
         )
 
     def options(self, command: str) -> tuple[str, ...]:
         return self.deployed.options if command == "./deploy.sh" else self.deployed.options[:4]
+
+    def on_terminal(self, command: str) -> tuple[int, str]:
+        """Runs psql as someone at a terminal does, who waits for the prompt and types."""
+        ours, theirs = pty.openpty()
+        termios.tcsetwinsize(theirs, (50, 200))
+        process = self.start(command, theirs, theirs)
+        os.close(theirs)
+        shown, typed = "", False
+        while select.select([ours], [], [], PATIENCE)[0]:
+            try:
+                shown += os.read(ours, 4096).decode(errors="replace")
+            except OSError:
+                # How Linux tells that nobody has the terminal open any more.
+                break
+            if not typed and "orderfood=#" in shown:
+                os.write(ours, f"{QUERY}\\q\n".encode())
+                typed = True
+        os.close(ours)
+        return process.wait(PATIENCE), shown
 
     def end_background(self) -> None:
         for process in self.background:
@@ -101,7 +123,11 @@ def test_as_printed(shell: Shell, step: Step) -> None:
         first = shell.background[-1].stdout.readline()
         assert re.search(step.expected, first), first
         return
-    process = shell.start(step.command, subprocess.PIPE)
-    output, _ = process.communicate(QUERY, timeout=300)
-    assert process.returncode == 0, output
+    if step.command.startswith("% "):
+        code, output = shell.on_terminal(step.command[2:])
+    else:
+        process = shell.start(step.command, subprocess.PIPE)
+        output, _ = process.communicate(QUERY, timeout=300)
+        code = process.returncode
+    assert code == 0, output
     assert re.search(step.expected, output), f"{step.expected} is not in:\n{output}"
