@@ -1,7 +1,7 @@
 //! A REST API for ordering food. `api/openapi.yaml` is its contract.
 //!
 //! [`serve`] listens at once, waits for the database, answers requests until it is asked to stop, and finishes those
-//! that it has begun. [`check`] looks at a running one from outside.
+//! that it has begun. [`check()`] looks at a running one from outside.
 
 mod answer;
 mod check;

@@ -83,6 +83,7 @@ class Namespace:
     context: str
     name: str
     image: Image
+    helm_program: str = "helm"
 
     def kubectl(self, *arguments: str, stdin: str = "", timeout: float = PATIENCE) -> Ended:
         return run(
@@ -90,7 +91,9 @@ class Namespace:
         )
 
     def helm(self, *arguments: str, timeout: float = PATIENCE) -> Ended:
-        return run("helm", "--kube-context", self.context, "--namespace", self.name, *arguments, timeout=timeout)
+        return run(
+            self.helm_program, "--kube-context", self.context, "--namespace", self.name, *arguments, timeout=timeout
+        )
 
     def get(self, *arguments: str) -> dict:
         return json.loads(self.kubectl("get", *arguments, "--output", "json").succeeded())
@@ -128,6 +131,10 @@ class Namespace:
 
     def pods(self, name: str = "order-food") -> list[dict]:
         return self.get("pods", "--selector", f"app.kubernetes.io/name={name}")["items"]
+
+    def uids(self) -> set[str]:
+        """What changes when any pod is replaced."""
+        return {pod["metadata"]["uid"] for name in ("postgres", "order-food") for pod in self.pods(name)}
 
     def ready_pods(self, name: str = "order-food") -> list[str]:
         """The names of the pods that are ready and not about to go."""

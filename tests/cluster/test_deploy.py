@@ -8,10 +8,6 @@ from cluster import Image, Namespace, run
 from conftest import Deployed
 
 
-def uids(namespace: Namespace) -> set[str]:
-    return {pod["metadata"]["uid"] for name in ("postgres", "order-food") for pod in namespace.pods(name)}
-
-
 def revisions(namespace: Namespace) -> str:
     return namespace.helm("list", "--output", "json").succeeded()
 
@@ -29,11 +25,11 @@ def test_from_nothing_to_an_order(deployed: Deployed) -> None:
 
 
 def test_a_second_run_changes_nothing_and_says_so(deployed: Deployed) -> None:
-    before = uids(deployed.namespace), revisions(deployed.namespace)
+    before = deployed.namespace.uids(), revisions(deployed.namespace)
     output = deployed.again().succeeded()
     for release in ("postgres", "database-load", "order-food"):
         assert f"✓ {release} is unchanged" in output, output
-    assert before == (uids(deployed.namespace), revisions(deployed.namespace))
+    assert before == (deployed.namespace.uids(), revisions(deployed.namespace))
 
 
 def test_a_failure_ends_with_what_one_needs_to_see(

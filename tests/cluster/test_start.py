@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+
+import pytest
 from cluster import Namespace
 
 
@@ -25,10 +28,22 @@ def test_five_replicas_at_once_on_an_empty_database(namespace: Namespace) -> Non
 def test_an_upgrade_that_changes_nothing_restarts_nothing(namespace: Namespace) -> None:
     namespace.install("postgres", "auth.generate=true", "postgres.sslmode=require").succeeded()
     namespace.install("order-food", "database.sslmode=require").succeeded()
-    before = [pod["metadata"]["uid"] for name in ("postgres", "order-food") for pod in namespace.pods(name)]
+    before = namespace.uids()
     namespace.install("postgres", "auth.generate=true", "postgres.sslmode=require").succeeded()
     namespace.install("order-food", "database.sslmode=require").succeeded()
-    assert before == [pod["metadata"]["uid"] for name in ("postgres", "order-food") for pod in namespace.pods(name)]
+    assert before == namespace.uids()
+
+
+def test_helm_4_goes_on_from_what_helm_3_has_installed(namespace: Namespace) -> None:
+    if not shutil.which("helm3"):
+        pytest.skip("left out: there is no helm3")
+    namespace.helm_program = "helm3"
+    namespace.install_all("replicaCount=1")
+    assert "works" in namespace.helm("test", "order-food", "--logs").succeeded()
+    before = namespace.uids()
+    namespace.helm_program = "helm"
+    namespace.install_all("replicaCount=1")
+    assert before == namespace.uids()
 
 
 def test_the_variables_of_the_first_description_win(namespace: Namespace) -> None:
