@@ -166,7 +166,7 @@ fn without_a_table_of_its_own(effects: &mut Effects, statement: &Stmt) {
         Stmt::Do(_) => effects.cannot_tell("what a DO block runs cannot be told"),
         Stmt::Call(_) => effects.cannot_tell("what a procedure runs cannot be told"),
         Stmt::Execute(_) => {
-            effects.cannot_tell("what a prepared statement runs is not in the text")
+            effects.cannot_tell("what a prepared statement runs is not in the text");
         }
         Stmt::CreateExtension(_) | Stmt::AlterExtension(_) => {
             effects.cannot_tell("what an extension's script runs cannot be told");
