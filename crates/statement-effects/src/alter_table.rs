@@ -3,7 +3,7 @@
 use squawk_syntax::ast::{
     AddColumn, AlterTable, AlterTableAction, AstNode, AttachPartition, Constraint, DetachPartition,
     DetachPartitionOption, DropBehavior, DropColumn, DropConstraint, OfType, PartitionType,
-    SetTablespace, TableNameRef,
+    TableNameRef,
 };
 
 use crate::catalog::Catalog;
@@ -13,6 +13,9 @@ use crate::names::{Target, folded, table, written};
 use crate::{alter_column, column_type, constraint, storage_parameters, volatility};
 
 pub(crate) const ONLY_THE_CATALOG: &str = "Only the catalog changes: quick, but it waits for all readers and writers, and new ones queue behind it.";
+
+/// The server does nothing where nothing would change.
+pub(crate) const UNLESS_SO_ALREADY: Storage = Storage::MayBeRewritten("unless it is so already");
 
 pub(crate) fn statement(effects: &mut Effects, alter: &AlterTable, catalog: &impl Catalog) {
     let Some(target) = alter.table_relation_name().as_ref().and_then(table) else {
@@ -94,11 +97,11 @@ pub(crate) fn tell(
             );
         }
         Action::SetLogged(_) | Action::SetUnlogged(_) | Action::SetAccessMethod(_) => {
-            effects.add(alone(target, LockMode::AccessExclusive).stored(Storage::Rewritten));
+            effects.add(alone(target, LockMode::AccessExclusive).stored(UNLESS_SO_ALREADY));
             effects.explain("The table is rewritten while readers and writers wait.");
         }
-        Action::SetTablespace(SetTablespace { .. }) => {
-            effects.add(alone(target, LockMode::AccessExclusive).stored(Storage::Rewritten));
+        Action::SetTablespace(_) => {
+            effects.add(alone(target, LockMode::AccessExclusive).stored(UNLESS_SO_ALREADY));
             effects.explain("The table's file is copied to the other tablespace while readers and writers wait.");
         }
         Action::AlterConstraint(_) => {

@@ -6,7 +6,7 @@ use crate::effects::{Effects, Relation, RelationEffect, Storage};
 use crate::lock_mode::LockMode;
 use crate::names::written;
 
-/// DROP TABLE and DROP FOREIGN TABLE.
+/// DROP TABLE.
 pub(crate) fn tables<N: AstNode>(
     effects: &mut Effects,
     names: impl Iterator<Item = N>,

@@ -5,7 +5,7 @@ use squawk_syntax::ast::{
     ReindexOption, ReindexTarget,
 };
 
-use crate::alter_table::{self, ONLY_THE_CATALOG};
+use crate::alter_table::{self, ONLY_THE_CATALOG, UNLESS_SO_ALREADY};
 use crate::effects::{Effects, Relation, RelationEffect, Scan, Storage};
 use crate::lock_mode::LockMode;
 use crate::names::{table, written};
@@ -82,7 +82,7 @@ pub(crate) fn alter(effects: &mut Effects, alter: &AlterIndex) {
         }
         AlterIndexAction::SetTablespace(_) => {
             effects.add(
-                RelationEffect::named(&index, LockMode::AccessExclusive).stored(Storage::Rewritten),
+                RelationEffect::named(&index, LockMode::AccessExclusive).stored(UNLESS_SO_ALREADY),
             );
             effects.explain("The index is copied while nobody can use it; REINDEX (TABLESPACE ...) with CONCURRENTLY lets readers and writers go on.");
         }

@@ -2,7 +2,7 @@
 
 use squawk_syntax::ast::{
     AlterTypeAction, AstNode, CreateSchema, DiscardTarget, Explain, ExplainMode, ExplainStmt,
-    SelectInto, Stmt,
+    NotEnforced, SelectInto, Stmt, Virtual,
 };
 
 use crate::catalog::Catalog;
@@ -20,6 +20,9 @@ const ONLY_THE_CATALOG: &str = "Only the catalog changes; no table is locked.";
 
 /// Tells what a statement does. Whatever is not listed is unknown.
 pub(crate) fn tell(effects: &mut Effects, statement: &Stmt, catalog: &impl Catalog) {
+    if statement.syntax().descendants().any(|node| is_newer(&node)) {
+        return effects.cannot_tell("PostgreSQL 14 to 17 do not have it");
+    }
     match statement {
         Stmt::AlterTable(alter) => alter_table::statement(effects, alter, catalog),
         Stmt::CreateTable(create) => create_table::statement(effects, create),
@@ -67,6 +70,11 @@ pub(crate) fn tell(effects: &mut Effects, statement: &Stmt, catalog: &impl Catal
         Stmt::CommentOn(comment) => table_object::comment(effects, comment),
         _ => object_of_a_table(effects, statement),
     }
+}
+
+/// What the parser knows of later versions and does not belong to an action of its own.
+fn is_newer(node: &squawk_syntax::SyntaxNode) -> bool {
+    NotEnforced::can_cast(node.kind()) || Virtual::can_cast(node.kind())
 }
 
 fn object_of_a_table(effects: &mut Effects, statement: &Stmt) {
