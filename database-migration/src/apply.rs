@@ -158,7 +158,9 @@ fn record(file: &MigrationFile, table: &str) -> String {
         literal(&migration.checksum().to_string()),
         literal(env!("CARGO_PKG_VERSION")),
         telemetry::current_trace_id().map_or("NULL".to_owned(), |id| literal(&id)),
-        file.down.as_deref().map_or("NULL".to_owned(), literal),
+        file.down
+            .as_ref()
+            .map_or("NULL".to_owned(), |down| literal(&down.sql)),
     )
 }
 

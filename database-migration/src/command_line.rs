@@ -23,9 +23,9 @@ const PROGRAM: Program = Program {
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
-    /// Directory of migration files, instead of those compiled in (variable MIGRATIONS_DIR)
+    /// Directory of migration files, instead of those compiled in (variable MIGRATIONS_DIR); may be repeated
     #[arg(long, value_name = "DIRECTORY", global = true)]
-    migrations: Option<String>,
+    migrations: Vec<String>,
     /// Read variables with this prefix: with MENU_, MENU_DB_HOST instead of DB_HOST
     #[arg(
         long,
@@ -71,7 +71,7 @@ pub fn main() -> std::process::ExitCode {
         None | Some(Command::Up) => PROGRAM.run(environment, async |context| {
             let environment = context.environment.with_prefix(&arguments.env_prefix);
             let settings =
-                MigrationSettings::from_environment(&environment, arguments.migrations.as_deref())
+                MigrationSettings::from_environment(&environment, &arguments.migrations)
                     .map_err(ConnectError::from)?;
             let summary = up::up(settings, &context.shutdown).await?;
             Ok::<_, up::UpError>(summary.to_string())

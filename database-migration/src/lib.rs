@@ -8,7 +8,7 @@
 //! ```no_run
 //! # async fn start() -> Result<(), Box<dyn std::error::Error>> {
 //! let environment = environment::Environment::of_process();
-//! let settings = database_migration::MigrationSettings::from_environment(&environment, None)?;
+//! let settings = database_migration::MigrationSettings::from_environment(&environment, &[])?;
 //! let summary = database_migration::up(settings, &shutdown::Shutdown::never()).await?;
 //! println!("{summary}");
 //! # Ok(())
@@ -28,7 +28,9 @@ mod statements;
 pub use apply::ApplyError;
 pub use commands::up::{Summary, UpError, up};
 pub use commands::wait::{WaitError, wait};
-pub use files::{FileError, MigrationFile, MigrationSet, Problem};
+pub use files::{
+    DownScript, FileError, Header, MigrationFile, MigrationSet, Problem, Transaction,
+};
 pub use history::{Applied, HistoryError};
 pub use plan::{Disagreement, Plan};
 pub use settings::{MigrationSettings, VARIABLES};

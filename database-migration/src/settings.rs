@@ -10,7 +10,7 @@ use serde::Deserialize;
 use crate::history::TableName;
 
 /// The variables of this module with their meaning, for `--help` texts.
-pub const VARIABLES: &str = "  MIGRATIONS_DIR      directory of migration files [those compiled in]
+pub const VARIABLES: &str = "  MIGRATIONS_DIR      directories of migration files, separated by colons [those compiled in]
   MIGRATION_TABLE     the history's table, with or without its schema [refinery_schema_history]
   MIGRATION_LOCK_TIMEOUT
                       how long a statement may wait for a lock before the migration is rolled back and tried
@@ -28,8 +28,8 @@ pub const VARIABLES: &str = "  MIGRATIONS_DIR      directory of migration files 
 pub struct MigrationSettings {
     /// Where and how to connect.
     pub connection: ConnectionSettings,
-    /// A directory of migration files, instead of those compiled in.
-    pub directory: Option<PathBuf>,
+    /// Directories of migration files, instead of those compiled in.
+    pub directories: Vec<PathBuf>,
     /// The history's table.
     pub(crate) table: TableName,
     /// How long a statement waits for a lock before the migration is rolled back and tried again.
@@ -53,17 +53,19 @@ struct Variables {
 }
 
 impl MigrationSettings {
-    /// Reads the settings; `directory` is that of the command line, which wins.
+    /// Reads the settings; `directories` are those of the command line, which win.
     pub fn from_environment(
         environment: &Environment,
-        directory: Option<&str>,
+        directories: &[String],
     ) -> Result<Self, SettingError> {
         let variables: Variables = environment.read()?;
         let name = |variable: &str| environment.name(variable);
-        let directory = match (directory, variables.migrations_dir) {
-            (Some(path), _) => Some(value::directory("--migrations", path)?),
-            (None, Some(path)) => Some(value::directory(&name("MIGRATIONS_DIR"), &path)?),
-            (None, None) => None,
+        let directories = if directories.is_empty() {
+            let list = variables.migrations_dir.as_deref().unwrap_or_default();
+            value::directories(&name("MIGRATIONS_DIR"), list)?
+        } else {
+            let checked = |path: &String| value::directory("--migrations", path);
+            directories.iter().map(checked).collect::<Result<_, _>>()?
         };
         let duration = |variable: &str, value: Option<String>, default: Duration| {
             value.map_or(Ok(default), |value| {
@@ -75,7 +77,7 @@ impl MigrationSettings {
         };
         Ok(Self {
             connection: ConnectionSettings::from_environment(environment)?,
-            directory,
+            directories,
             table: TableName::parse(
                 &name("MIGRATION_TABLE"),
                 variables

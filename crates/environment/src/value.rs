@@ -73,6 +73,17 @@ pub fn directory(variable: &str, value: &str) -> Result<PathBuf, SettingError> {
     })
 }
 
+/// Directories that exist, separated by colons; none if there is nothing.
+pub fn directories(variable: &str, value: &str) -> Result<Vec<PathBuf>, SettingError> {
+    if value.is_empty() {
+        return Ok(Vec::new());
+    }
+    value
+        .split(':')
+        .map(|path| directory(variable, path))
+        .collect()
+}
+
 /// A secret kept in a file, as Kubernetes mounts them; one line end at the end is not part of it.
 pub fn secret_file(variable: &str, path: &str) -> Result<String, SettingError> {
     let secret = std::fs::read_to_string(path).map_err(|error| SettingError::Invalid {
@@ -109,6 +120,12 @@ mod tests {
         assert_eq!(
             limit("T", "soon").unwrap_err().to_string(),
             "T=\"soon\": expected a length of time such as 500ms, 30s or 10min, or none"
+        );
+        assert!(
+            directories("MIGRATIONS_DIR", ".::.")
+                .unwrap_err()
+                .to_string()
+                .starts_with("MIGRATIONS_DIR=\"\": expected a directory that can be read (")
         );
         assert!(
             directory("MIGRATIONS_DIR", "/nowhere")

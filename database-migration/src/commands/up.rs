@@ -1,6 +1,7 @@
 //! `up`: brings the database to the newest version.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Instant;
 
 use advisory_lock::{LockError, LockName};
@@ -130,17 +131,17 @@ impl fmt::Display for Summary {
 /// Brings the database to the newest version of the migrations that `settings` name.
 pub async fn up(settings: MigrationSettings, shutdown: &Shutdown) -> Result<Summary, UpError> {
     let started = Instant::now();
-    let set = match &settings.directory {
-        Some(directory) => MigrationSet::from_directory(directory)?,
-        None => MigrationSet::embedded()?,
-    };
     let connector = Connector::new(
         settings.connection.clone(),
         "database-migration",
         settings.server_options(),
     )?;
-    let connection = shutdown
-        .guard(connector.wait(), async {})
+    let connecting = async { connector.wait().await.map_err(UpError::from) };
+    let (set, connection) = shutdown
+        .guard(
+            async { tokio::try_join!(read(settings.directories.clone()), connecting) },
+            async {},
+        )
         .await
         .ok_or(UpError::Terminated)??;
 
@@ -155,6 +156,21 @@ pub async fn up(settings: MigrationSettings, shutdown: &Shutdown) -> Result<Summ
         .guard(run.bring_up(connection), cancel(&token, connector.tls()))
         .await
         .ok_or(UpError::Terminated)?
+}
+
+/// Reads the migrations on a thread of its own, so that the server can answer meanwhile.
+async fn read(directories: Vec<PathBuf>) -> Result<MigrationSet, UpError> {
+    if directories.is_empty() {
+        return Ok(MigrationSet::embedded()?);
+    }
+    let span = tracing::Span::current();
+    let reading = tokio::task::spawn_blocking(move || {
+        span.in_scope(|| MigrationSet::from_directories(&directories))
+    });
+    match reading.await {
+        Ok(set) => Ok(set?),
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
 }
 
 struct Run<'run> {
@@ -254,7 +270,7 @@ fn check_statements(plan: &Plan<'_>) -> Result<(), FileError> {
     let problems: Vec<_> = plan
         .pending
         .iter()
-        .flat_map(|file| file.forbidden_statements())
+        .flat_map(|file| file.obstacles())
         .collect();
     if problems.is_empty() {
         Ok(())

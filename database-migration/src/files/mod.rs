@@ -1,7 +1,25 @@
 //! Migration files: which there are, and what they say.
+//!
+//! How a file is named and laid out is its [`style::Style`]; a further style is one more file here and its line in
+//! [`style::STYLES`].
 
+mod directory;
+mod embedded;
+#[cfg(test)]
+mod fuzz;
+mod header;
+mod migration_file;
 mod name;
+mod pairs;
+mod problem;
+mod read;
+mod refinery_style;
 mod sectioned;
 mod set;
+mod style;
+mod text;
 
-pub use set::{FileError, MigrationFile, MigrationSet, Problem};
+pub use header::{Header, Transaction};
+pub use migration_file::{DownScript, MigrationFile};
+pub use problem::{FileError, Problem};
+pub use set::MigrationSet;
