@@ -70,9 +70,8 @@ pub fn main() -> std::process::ExitCode {
     match arguments.command {
         None | Some(Command::Up) => PROGRAM.run(environment, async |context| {
             let environment = context.environment.with_prefix(&arguments.env_prefix);
-            let settings =
-                MigrationSettings::from_environment(&environment, &arguments.migrations)
-                    .map_err(ConnectError::from)?;
+            let settings = MigrationSettings::from_environment(&environment, &arguments.migrations)
+                .map_err(ConnectError::from)?;
             let summary = up::up(settings, &context.shutdown).await?;
             Ok::<_, up::UpError>(summary.to_string())
         }),

@@ -28,9 +28,7 @@ mod statements;
 pub use apply::ApplyError;
 pub use commands::up::{Summary, UpError, up};
 pub use commands::wait::{WaitError, wait};
-pub use files::{
-    DownScript, FileError, Header, MigrationFile, MigrationSet, Problem, Transaction,
-};
+pub use files::{DownScript, FileError, Header, MigrationFile, MigrationSet, Problem, Transaction};
 pub use history::{Applied, HistoryError};
 pub use plan::{Disagreement, Plan};
 pub use settings::{MigrationSettings, VARIABLES};

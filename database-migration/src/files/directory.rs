@@ -14,15 +14,25 @@ use crate::files::style::{self, Direction, FileName, Style};
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) path: PathBuf,
+    pub(super) source: Source,
     pub(super) style: &'static dyn Style,
     pub(super) version: i64,
     pub(super) name: String,
     pub(super) direction: Direction,
 }
 
+/// Where a file's content is.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Source {
+    /// In the file.
+    File,
+    /// In the program.
+    Embedded(&'static [u8]),
+}
+
 impl Entry {
     /// The file at `path`, by its name.
-    pub(super) fn new(path: PathBuf) -> Result<Self, Problem> {
+    pub(super) fn new(path: PathBuf, source: Source) -> Result<Self, Problem> {
         let name = path.file_name().unwrap_or_default();
         let recognized = name
             .to_str()
@@ -43,6 +53,7 @@ impl Entry {
                 let name = name.into_owned();
                 Ok(Self {
                     path,
+                    source,
                     style,
                     version,
                     name,
@@ -51,6 +62,11 @@ impl Entry {
             }
             Err(reason) => Err(Problem::of_file(&path, reason)),
         }
+    }
+
+    /// Files in the order of their versions; what undoes a migration comes after it.
+    pub(super) fn order(&self) -> (i64, Direction, &Path) {
+        (self.version, self.direction, &self.path)
     }
 }
 
@@ -107,7 +123,7 @@ fn entry(listed: &DirEntry) -> Option<Result<Entry, Problem>> {
         return None;
     }
     Some(match file_type(listed) {
-        Ok(file_type) if file_type.is_file() => Entry::new(path),
+        Ok(file_type) if file_type.is_file() => Entry::new(path, Source::File),
         Ok(_) => Err(Problem::of_file(
             &path,
             "it is not a file; give it a name that does not end in .sql",
@@ -130,12 +146,14 @@ fn file_type(listed: &DirEntry) -> io::Result<FileType> {
 pub(super) fn unreadable(path: &Path, error: &io::Error) -> Problem {
     Problem::of_file(
         path,
-        format!("the file cannot be read ({error}); let the user of this program read it, or remove it"),
+        format!(
+            "the file cannot be read ({error}); let the user of this program read it, or remove it"
+        ),
     )
 }
 
 /// Reports the first file of each style but the one that most files have.
-fn require_one_style(entries: &[Entry], problems: &mut Vec<Problem>) {
+pub(super) fn require_one_style(entries: &[Entry], problems: &mut Vec<Problem>) {
     let mut styles: BTreeMap<&str, (usize, &Entry)> = BTreeMap::new();
     for entry in entries {
         let (count, first) = styles.entry(entry.style.title()).or_insert((0, entry));
@@ -147,11 +165,14 @@ fn require_one_style(entries: &[Entry], problems: &mut Vec<Problem>) {
     if styles.len() < 2 {
         return;
     }
-    let Some((most, (_, usual))) = styles
-        .iter()
-        .max_by(|(_, (count, first)), (_, (other_count, other_first))| {
-            count.cmp(other_count).then(other_first.path.cmp(&first.path))
-        })
+    let Some((most, (_, usual))) =
+        styles
+            .iter()
+            .max_by(|(_, (count, first)), (_, (other_count, other_first))| {
+                count
+                    .cmp(other_count)
+                    .then(other_first.path.cmp(&first.path))
+            })
     else {
         return;
     };

@@ -2,20 +2,21 @@
 
 use std::path::PathBuf;
 
-use crate::files::directory::Entry;
+use crate::files::directory::{self, Entry, Source};
 use crate::files::problem::Problem;
-use crate::files::read::{self, ReadFile};
 
 /// File names and contents, which the build script has found.
-const FILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/migrations.rs"));
+pub(super) const FILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/migrations.rs"));
 
-/// Parses all of them.
-pub(super) fn all() -> Vec<Result<ReadFile, Vec<Problem>>> {
-    FILES
-        .iter()
-        .map(|(name, content)| {
-            let entry = Entry::new(PathBuf::from(name)).map_err(|problem| vec![problem])?;
-            read::parse(entry, content)
-        })
-        .collect()
+/// Lists such files as if they were in one directory.
+pub(super) fn list(files: &[(&str, &'static [u8])], problems: &mut Vec<Problem>) -> Vec<Entry> {
+    let mut entries = Vec::new();
+    for (name, content) in files {
+        match Entry::new(PathBuf::from(name), Source::Embedded(content)) {
+            Ok(entry) => entries.push(entry),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    directory::require_one_style(&entries, problems);
+    entries
 }

@@ -29,8 +29,27 @@ const NAMES: &[&str] = &[
 ];
 
 const NAME_PARTS: &[&str] = &[
-    "V", "U", "R", "B", "v", "0", "9", "9223372036854775807", "_", "__", ".", "-", " ", ".up", ".down", ".sql", "ä",
-    "²", "e\u{301}", "\u{FEFF}", "|",
+    "V",
+    "U",
+    "R",
+    "B",
+    "v",
+    "0",
+    "9",
+    "9223372036854775807",
+    "_",
+    "__",
+    ".",
+    "-",
+    " ",
+    ".up",
+    ".down",
+    ".sql",
+    "ä",
+    "²",
+    "e\u{301}",
+    "\u{FEFF}",
+    "|",
 ];
 
 const FILES: &[&str] = &[
@@ -43,9 +62,33 @@ const FILES: &[&str] = &[
 ];
 
 const FILE_PARTS: &[&str] = &[
-    "\n", "\r\n", "\r", "--", "-- ", "+++", "-- +++++ UP\n", "-- +++++ DOWN\n", "-- +++++ Up\n", " ", "\t", ":",
-    "Migration", "Description", "Transaction: none", "Transaction", "none", "\u{FEFF}", "\u{85}", "\u{2028}", "\0",
-    "ä", ";", "$$", "/*", "*/", "'",
+    "\n",
+    "\r\n",
+    "\r",
+    "--",
+    "-- ",
+    "+++",
+    "-- +++++ UP\n",
+    "-- +++++ DOWN\n",
+    "-- +++++ Up\n",
+    " ",
+    "\t",
+    ":",
+    "Migration",
+    "Description",
+    "Transaction: none",
+    "Transaction",
+    "none",
+    "\u{FEFF}",
+    "\u{85}",
+    "\u{2028}",
+    "\0",
+    "ä",
+    ";",
+    "$$",
+    "/*",
+    "*/",
+    "'",
 ];
 
 #[test]
@@ -55,7 +98,9 @@ fn file_names() {
         let Ok(stem) = std::str::from_utf8(input) else {
             return;
         };
-        let recognizing = STYLES.iter().filter(|style| style.recognize(stem).is_some());
+        let recognizing = STYLES
+            .iter()
+            .filter(|style| style.recognize(stem).is_some());
         assert!(recognizing.count() <= 1);
         if let Ok((_, file_name)) = style::recognize(stem) {
             let refinerys = format!("V{}__{}", file_name.version, file_name.name);

@@ -27,7 +27,7 @@ pub(super) fn check(name: &str) -> Result<(), String> {
         Ok(())
     } else {
         Err(format!(
-            "the name {name:?} may consist of letters, digits and underscores; rename the file"
+            "the name {name:?} may hold only letters, digits and underscores; rename the file"
         ))
     }
 }
@@ -51,8 +51,7 @@ fn is_word(text: &str) -> bool {
         let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
         return !text.is_empty() && text.bytes().all(is_word);
     }
-    Migration::unapplied(&format!("V0__{text}"), "")
-        .is_ok_and(|migration| migration.name() == text)
+    Migration::unapplied(&format!("V0__{text}"), "").is_ok_and(|migration| migration.name() == text)
 }
 
 #[cfg(test)]

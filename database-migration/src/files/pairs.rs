@@ -67,15 +67,29 @@ mod tests {
     fn version_name_and_direction_are_told_apart() {
         for (stem, version, name, direction) in [
             ("000001_create_users.up", 1, "create_users", Direction::Up),
-            ("000001_create_users.down", 1, "create_users", Direction::Down),
+            (
+                "000001_create_users.down",
+                1,
+                "create_users",
+                Direction::Down,
+            ),
             ("1494538273_x.up", 1_494_538_273, "x", Direction::Up),
-            ("1_create-users table.up", 1, "create_users_table", Direction::Up),
+            (
+                "1_create-users table.up",
+                1,
+                "create_users_table",
+                Direction::Up,
+            ),
             ("1_a.up.b.down", 1, "a_up_b", Direction::Down),
             ("1__x.up", 1, "_x", Direction::Up),
         ] {
             let file_name = recognize(stem).unwrap().unwrap();
             assert_eq!(
-                (file_name.version, file_name.name.as_ref(), file_name.direction),
+                (
+                    file_name.version,
+                    file_name.name.as_ref(),
+                    file_name.direction
+                ),
                 (version, name, direction)
             );
         }
@@ -83,7 +97,9 @@ mod tests {
 
     #[test]
     fn other_names_of_pairs_are_errors_and_others_are_none_of_them() {
-        for stem in ["x.up", "1.up", "1_.up", "_x.down", "V1__x.up", "-1_x.up", "1.5_x.up", ".down"] {
+        for stem in [
+            "x.up", "1.up", "1_.up", "_x.down", "V1__x.up", "-1_x.up", "1.5_x.up", ".down",
+        ] {
             assert_eq!(recognize(stem), Some(Err(EXPECTED.to_owned())), "{stem}");
         }
         let larger = recognize("18446744073709551615_x.up").unwrap();

@@ -7,7 +7,7 @@ use std::{panic, thread};
 
 use refinery::Migration;
 
-use crate::files::directory::{Entry, unreadable};
+use crate::files::directory::{Entry, Source, unreadable};
 use crate::files::migration_file::{DownScript, MigrationFile};
 use crate::files::problem::{Fault, Problem};
 use crate::files::style::{Content, Direction, Script};
@@ -21,18 +21,8 @@ const FILES_WORTH_A_THREAD: usize = 200;
 pub(super) enum ReadFile {
     /// A migration.
     Up(MigrationFile),
-    /// What undoes the migration of another file.
-    Down(DownFile),
-}
-
-/// A file that undoes the migration of another file.
-#[derive(Debug)]
-pub(super) struct DownFile {
-    pub(super) version: i64,
-    pub(super) name: String,
-    pub(super) path: PathBuf,
-    /// Nothing if the file is empty.
-    pub(super) script: Option<DownScript>,
+    /// What undoes the migration of another file; nothing if the file is empty.
+    Down(Option<DownScript>),
 }
 
 /// Reads all files, in their order.
@@ -57,9 +47,12 @@ fn one_after_the_other(entries: Vec<Entry>) -> Vec<Result<ReadFile, Vec<Problem>
     let mut buffer = Vec::new();
     entries
         .into_iter()
-        .map(|entry| match fill(&mut buffer, &entry.path) {
-            Ok(()) => parse(entry, &buffer),
-            Err(error) => Err(vec![unreadable(&entry.path, &error)]),
+        .map(|entry| match entry.source {
+            Source::Embedded(content) => parse(entry, content),
+            Source::File => match fill(&mut buffer, &entry.path) {
+                Ok(()) => parse(entry, &buffer),
+                Err(error) => Err(vec![unreadable(&entry.path, &error)]),
+            },
         })
         .collect()
 }
@@ -72,7 +65,7 @@ fn fill(buffer: &mut Vec<u8>, path: &Path) -> io::Result<()> {
 }
 
 /// Parses a file's content by the style of its name.
-pub(super) fn parse(entry: Entry, content: &[u8]) -> Result<ReadFile, Vec<Problem>> {
+fn parse(entry: Entry, content: &[u8]) -> Result<ReadFile, Vec<Problem>> {
     let problems = |faults: Vec<Fault>| -> Vec<Problem> {
         let problem = |fault| Problem::at(&entry.path, fault);
         faults.into_iter().map(problem).collect()
@@ -81,7 +74,7 @@ pub(super) fn parse(entry: Entry, content: &[u8]) -> Result<ReadFile, Vec<Proble
     let content = entry.style.parse(&text).map_err(problems)?;
     match entry.direction {
         Direction::Up => up(entry, content).map_err(|problem| vec![problem]),
-        Direction::Down => Ok(ReadFile::Down(down(entry, content.script))),
+        Direction::Down => Ok(down(entry, content.script)),
     }
 }
 
@@ -100,19 +93,16 @@ fn up(entry: Entry, content: Content<'_>) -> Result<ReadFile, Problem> {
         first_line: content.script.first_line,
         transaction: content.script.transaction,
         header: content.header,
-        down: content.down.map(|script| down_script(script, entry.path.clone())),
+        down: content
+            .down
+            .map(|script| down_script(script, entry.path.clone())),
         path: entry.path,
     }))
 }
 
 /// golang-migrate's users leave a file empty where nothing undoes a migration.
-fn down(entry: Entry, script: Script<'_>) -> DownFile {
-    DownFile {
-        version: entry.version,
-        name: entry.name,
-        script: (!is_blank(script.sql)).then(|| down_script(script, entry.path.clone())),
-        path: entry.path,
-    }
+fn down(entry: Entry, script: Script<'_>) -> ReadFile {
+    ReadFile::Down((!is_blank(script.sql)).then(|| down_script(script, entry.path)))
 }
 
 fn down_script(script: Script<'_>, path: PathBuf) -> DownScript {

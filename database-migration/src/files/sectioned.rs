@@ -11,7 +11,8 @@ use crate::files::style::{Content, Direction, FileName, Script, Style};
 #[derive(Debug)]
 pub(super) struct Sectioned;
 
-const EXPECTED: &str = "expected a number, an underscore and a name, such as 001_create_users.sql; rename the file";
+const EXPECTED: &str =
+    "expected a number, an underscore and a name, such as 001_create_users.sql; rename the file";
 
 impl Style for Sectioned {
     fn title(&self) -> &'static str {
@@ -81,9 +82,9 @@ pub(super) fn first_marker(text: &str) -> Option<usize> {
     if !text.contains("+++") {
         return None;
     }
-    let index = text.split('\n').position(|line| {
-        matches!(title(line), Some("UP" | "DOWN"))
-    })?;
+    let index = text
+        .split('\n')
+        .position(|line| matches!(title(line), Some("UP" | "DOWN")))?;
     Some(index + 1)
 }
 

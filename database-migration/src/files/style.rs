@@ -38,7 +38,7 @@ pub(super) struct FileName<'name> {
 }
 
 /// What the file of a migration does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Direction {
     /// It applies the migration.
     Up,
@@ -136,7 +136,15 @@ mod tests {
 
     #[test]
     fn a_name_of_no_style_is_told_what_names_there_are() {
-        for stem in ["create_users", "_x", "-1_x", "+1_x", "", "Version1__x", "seed"] {
+        for stem in [
+            "create_users",
+            "_x",
+            "-1_x",
+            "+1_x",
+            "",
+            "Version1__x",
+            "seed",
+        ] {
             let reason = recognize(stem).unwrap_err();
             assert!(reason.contains("001_create_users.sql"), "{stem}: {reason}");
         }

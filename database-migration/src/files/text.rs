@@ -30,7 +30,10 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Cow<'_, str>, Fault> {
 
 /// The line, counted from 1, that a position is in.
 fn line_of(bytes: &[u8], position: usize) -> usize {
-    1 + bytes[..position].iter().filter(|byte| **byte == b'\n').count()
+    1 + bytes[..position]
+        .iter()
+        .filter(|byte| **byte == b'\n')
+        .count()
 }
 
 #[cfg(test)]
