@@ -19,7 +19,7 @@ async fn migrated() -> Database<'static> {
         .unwrap()
         .files()
     {
-        database.execute(file.migration.sql().unwrap()).await;
+        database.execute(&file.sql).await;
     }
     database
 }

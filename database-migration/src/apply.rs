@@ -64,16 +64,12 @@ pub(crate) async fn apply(
 ) -> Result<Duration, ApplyError> {
     let span = info_span!(
         "migration",
-        otel.name = format!(
-            "migration {} {}",
-            file.migration.version(),
-            file.migration.name()
-        ),
+        otel.name = format!("migration {} {}", file.version, file.name),
         otel.kind = "client",
         db.system.name = "postgresql",
         db.namespace = session.location().namespace(),
-        database.migration.version = file.migration.version(),
-        database.migration.name = file.migration.name(),
+        database.migration.version = file.version,
+        database.migration.name = file.name,
         database.migration.attempts = field::Empty,
         db.response.status_code = field::Empty,
         error.r#type = field::Empty,
@@ -133,15 +129,15 @@ async fn run(
     file: &MigrationFile,
     record: &str,
 ) -> Result<(), SessionError> {
-    let sql = file.migration.sql().unwrap_or_default();
-    session.execute([sql, record].into_iter()).await?;
+    session
+        .execute([file.sql.as_str(), record].into_iter())
+        .await?;
     Ok(())
 }
 
 /// SQL of the migration's row in the history. The transaction's own clock tells how long it took.
 fn record(file: &MigrationFile, table: &str) -> String {
-    let mut migration = file.migration.clone();
-    migration.set_applied();
+    let migration = file.applied_now();
     let applied_on = migration
         .applied_on()
         .and_then(|time| time.format(&Rfc3339).ok())
@@ -182,7 +178,7 @@ fn answer(error: &SessionError) -> Option<&DbError> {
 /// Shows an error as a compiler would: file, line and column, the line with a marker, and all the server says.
 fn describe(file: &MigrationFile, error: &SessionError, is_lock_timeout: bool) -> ApplyError {
     let path = file.path.display();
-    let sql = file.migration.sql().unwrap_or_default();
+    let sql = file.sql.as_str();
     let Some(answer) = answer(error) else {
         return ApplyError {
             place: path.to_string(),

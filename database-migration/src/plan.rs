@@ -59,8 +59,8 @@ impl fmt::Display for Contradiction {
                 applied.version(),
                 applied.name(),
                 applied.checksum(),
-                file.migration.name(),
-                file.migration.checksum(),
+                file.name,
+                file.checksum,
             ),
             Self::Missing { applied } => write!(
                 formatter,
@@ -93,7 +93,7 @@ impl Failure for Disagreement {
 impl<'set> Plan<'set> {
     /// Compares files and history by the rules of DESIGN, "Rules about history".
     pub fn new(set: &'set MigrationSet, history: Vec<Applied>) -> Result<Self, Disagreement> {
-        let newest_file = set.files().last().map(|file| file.migration.version());
+        let newest_file = set.files().last().map(|file| file.version);
         let newest_applied = history.last().map(Applied::version);
         let current = history.last().cloned();
         let mut unmatched: BTreeMap<i64, Applied> = history
@@ -104,14 +104,14 @@ impl<'set> Plan<'set> {
         let mut contradictions = Vec::new();
         let mut pending = Vec::new();
         for file in set.files() {
-            match unmatched.remove(&file.migration.version()) {
-                Some(applied) if applied == file.migration => {}
+            match unmatched.remove(&file.version) {
+                Some(applied) if file.is(&applied) => {}
                 Some(applied) => contradictions.push(Contradiction::Changed {
                     applied,
                     file: file.clone(),
                 }),
                 None => match newest_applied {
-                    Some(newest) if file.migration.version() < newest => {
+                    Some(newest) if file.version < newest => {
                         contradictions.push(Contradiction::OutOfOrder {
                             file: file.clone(),
                             newest,

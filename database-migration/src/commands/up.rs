@@ -234,11 +234,11 @@ impl Run<'_> {
                 })?;
             info!(
                 "✓ {} {} applied ({} ms)",
-                file.migration.version(),
-                file.migration.name(),
+                file.version,
+                file.name,
                 duration.as_millis()
             );
-            current = Some(file.migration.clone());
+            current = Some(file.applied_now());
         }
         Ok(current)
     }

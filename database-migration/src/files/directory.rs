@@ -115,9 +115,9 @@ fn entry(listed: &DirEntry) -> Option<Result<Entry, Problem>> {
     if name.starts_with(b".") || name == b"lost+found" {
         return None;
     }
-    let is_sql = path
-        .extension()
-        .is_some_and(|extension| extension.eq_ignore_ascii_case("sql"));
+    let is_sql = name
+        .last_chunk()
+        .is_some_and(|extension: &[u8; 4]| extension.eq_ignore_ascii_case(b".sql"));
     if !is_sql {
         warn!("{} does not end in .sql and was left alone", path.display());
         return None;

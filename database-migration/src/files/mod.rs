@@ -3,6 +3,7 @@
 //! How a file is named and laid out is its [`style::Style`]; a further style is one more file here and its line in
 //! [`style::STYLES`].
 
+mod checksum;
 mod directory;
 mod embedded;
 #[cfg(test)]

@@ -22,9 +22,6 @@ impl Style for RefineryStyle {
     }
 
     fn recognize<'name>(&self, stem: &'name str) -> Option<Result<FileName<'name>, String>> {
-        if is_pair(stem) {
-            return None;
-        }
         let letter = stem.chars().next().filter(char::is_ascii)?;
         let rest = &stem[1..];
         let is_numbered = rest.starts_with(|character: char| character.is_ascii_digit());
@@ -50,11 +47,6 @@ impl Style for RefineryStyle {
     fn parse<'text>(&self, text: &'text str) -> Result<Content<'text>, Vec<Fault>> {
         whole_file(text)
     }
-}
-
-/// Names of pairs end in a direction; a capital letter in front of them is their own style's to refuse.
-fn is_pair(stem: &str) -> bool {
-    stem.ends_with(".up") || stem.ends_with(".down")
 }
 
 fn numbered(text: &str, direction: Direction) -> Result<FileName<'_>, String> {

@@ -25,8 +25,7 @@ impl Style for Sectioned {
 
     fn recognize<'name>(&self, stem: &'name str) -> Option<Result<FileName<'name>, String>> {
         let (version, rest) = name::split_digits(stem);
-        let is_other = version.is_empty() || rest.ends_with(".up") || rest.ends_with(".down");
-        (!is_other).then(|| file_name(version, rest))
+        (!version.is_empty()).then(|| file_name(version, rest))
     }
 
     /// Splits a text at its section markers. Nothing of its SQL is looked at or changed; blank lines around a section
@@ -255,7 +254,7 @@ mod tests {
         ] {
             assert!(recognize(stem).unwrap().is_err(), "{stem}");
         }
-        for stem in ["create_users", "_x", "-1_x", "+1_x", "1_x.up", "V1__x"] {
+        for stem in ["create_users", "_x", "-1_x", "+1_x", "V1__x"] {
             assert_eq!(recognize(stem), None, "{stem}");
         }
     }

@@ -5,9 +5,8 @@ use std::path::{Path, PathBuf};
 use crate::files::directory::Entry;
 use crate::files::migration_file::MigrationFile;
 use crate::files::problem::{FileError, Problem};
-use crate::files::read::{self, ReadFile};
 use crate::files::style::Direction;
-use crate::files::{directory, embedded};
+use crate::files::{directory, embedded, read};
 
 /// Migrations in the order of their versions, which are unique.
 #[derive(Debug, Clone)]
@@ -51,21 +50,10 @@ impl MigrationSet {
         for of_one_version in entries.chunk_by(|one, other| one.version == other.version) {
             check_version(of_one_version, &mut problems);
         }
-        let mut files: Vec<MigrationFile> = Vec::with_capacity(entries.len());
-        for outcome in read::all(entries) {
-            match outcome {
-                Ok(ReadFile::Up(file)) => files.push(file),
-                // It comes after the migration that it undoes; where it does not, that is among the problems.
-                Ok(ReadFile::Down(script)) => {
-                    if let Some(file) = files.last_mut() {
-                        file.down = script;
-                    }
-                }
-                Err(found) => problems.extend(found),
-            }
-        }
+        let read = read::all(entries);
+        problems.extend(read.problems);
         if problems.is_empty() {
-            Ok(Self { files })
+            Ok(Self { files: read.files })
         } else {
             problems.sort();
             Err(FileError::Problems(problems))
@@ -137,7 +125,7 @@ mod tests {
     #[test]
     fn what_is_compiled_in_is_well_formed() {
         let set = MigrationSet::embedded().unwrap();
-        let versions = set.files().iter().map(|file| file.migration.version());
+        let versions = set.files().iter().map(|file| file.version);
         assert_eq!(versions.collect::<Vec<_>>(), [1, 2, 3]);
     }
 
@@ -152,7 +140,7 @@ mod tests {
     #[test]
     fn checksums_of_sectioned_files_stay_what_they_were() {
         let set = MigrationSet::embedded().unwrap();
-        let checksums = set.files().iter().map(|file| file.migration.checksum());
+        let checksums = set.files().iter().map(|file| file.checksum);
         assert_eq!(
             checksums.collect::<Vec<_>>(),
             [
@@ -177,14 +165,14 @@ mod tests {
         let [a, b, c] = set.files() else {
             unreachable!("{set:?}")
         };
-        assert_eq!(a.migration.name(), "a");
+        assert_eq!(a.name, "a");
         // Left empty as golang-migrate's users do it.
         assert_eq!(a.down, None);
-        assert_eq!(b.migration.version(), 2);
+        assert_eq!(b.version, 2);
         assert_eq!(b.down.as_ref().unwrap().sql, "DROP TABLE b;");
         assert_eq!(c.header.description.as_deref(), Some("c"));
         let down = c.down.as_ref().unwrap();
-        assert_eq!(down.path, Path::new("10_c.down.sql"));
+        assert_eq!(down.path.as_deref(), Some(Path::new("10_c.down.sql")));
         assert_eq!(down.transaction, Transaction::None { line: 2 });
     }
 
@@ -254,7 +242,7 @@ mod tests {
         ] {
             let unix = set(&[(name, unix)]).unwrap();
             let windows = set(&[(name, windows)]).unwrap();
-            assert_eq!(unix.files[0].migration, windows.files[0].migration);
+            assert_eq!(unix.files[0].checksum, windows.files[0].checksum);
         }
     }
 
@@ -266,6 +254,6 @@ mod tests {
         )])
         .unwrap();
         let other = set(&[("1_a.sql", b"-- +++++ UP\nSELECT 1;\n")]).unwrap();
-        assert_eq!(one.files[0].migration, other.files[0].migration);
+        assert_eq!(one.files[0].checksum, other.files[0].checksum);
     }
 }

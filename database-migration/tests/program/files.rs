@@ -126,12 +126,10 @@ async fn refinery_finds_its_own_files_applied() {
     ]);
     let refinerys = refinery::load_sql_migrations(files.path()).unwrap();
     let set = MigrationSet::from_directories(&[files.path().to_owned()]).unwrap();
-    let ours: Vec<_> = set
-        .files()
-        .iter()
-        .map(|file| file.migration.clone())
-        .collect();
-    assert_eq!(ours, refinerys);
+    assert_eq!(set.files().len(), refinerys.len());
+    for (ours, refinerys) in set.files().iter().zip(&refinerys) {
+        assert!(ours.is(refinerys), "{ours:?}");
+    }
 
     let database = Server::shared().database().await;
     assert_eq!(migrate(&database, files.path()).code, Some(0));
@@ -270,13 +268,8 @@ fn thousands_of_files_are_read_in_the_order_of_their_versions() {
     let set = MigrationSet::from_directories(&[directory.path().to_owned()]).unwrap();
     assert_eq!(set.files().len(), 8_000);
     for (file, version) in set.files().iter().zip(1..) {
-        assert_eq!(file.migration.version(), version);
-        assert!(
-            file.migration
-                .sql()
-                .unwrap()
-                .starts_with(&format!("CREATE TABLE a{version} ("))
-        );
+        assert_eq!(file.version, version);
+        assert!(file.sql.starts_with(&format!("CREATE TABLE a{version} (")));
     }
 
     // One problem in each half, which another thread reads.
