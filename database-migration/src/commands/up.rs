@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use advisory_lock::{LockError, LockName};
-use connection::{ConnectError, Connection, Connector, cancel};
+use connection::{ConnectError, Connector, cancel};
 use exit_code::{ExitCode, Failure};
 use shutdown::Shutdown;
 use tracing::{info, warn};
@@ -136,16 +136,18 @@ pub async fn up(settings: MigrationSettings, shutdown: &Shutdown) -> Result<Summ
         "database-migration",
         settings.server_options(),
     )?;
-    let connecting = async { connector.wait().await.map_err(UpError::from) };
-    let (set, connection) = shutdown
-        .guard(
-            async { tokio::try_join!(read(settings.directories.clone()), connecting) },
-            async {},
+    let begun = async {
+        tokio::try_join!(
+            read(settings.directories.clone()),
+            open(&connector, &settings)
         )
+    };
+    let (set, (session, history)) = shutdown
+        .guard(begun, async {})
         .await
         .ok_or(UpError::Terminated)??;
 
-    let token = connection.cancel_token();
+    let token = session.connection().cancel_token();
     let run = Run {
         connector: &connector,
         settings: &settings,
@@ -153,12 +155,15 @@ pub async fn up(settings: MigrationSettings, shutdown: &Shutdown) -> Result<Summ
         started,
     };
     shutdown
-        .guard(run.bring_up(connection), cancel(&token, connector.tls()))
+        .guard(
+            run.bring_up(session, history),
+            cancel(&token, connector.tls()),
+        )
         .await
         .ok_or(UpError::Terminated)?
 }
 
-/// Reads the migrations on a thread of its own, so that the server can answer meanwhile.
+/// Reads the migrations on a thread of its own, while the server answers.
 async fn read(directories: Vec<PathBuf>) -> Result<MigrationSet, UpError> {
     if directories.is_empty() {
         return Ok(MigrationSet::embedded()?);
@@ -173,6 +178,20 @@ async fn read(directories: Vec<PathBuf>) -> Result<MigrationSet, UpError> {
     }
 }
 
+/// Connects and reads the history, without the lock: whoever has nothing to do need not wait for a long run of somebody
+/// else.
+async fn open(
+    connector: &Connector,
+    settings: &MigrationSettings,
+) -> Result<(Session, Vec<Applied>), UpError> {
+    let connection = connector.wait().await?;
+    let user = settings.connection.user();
+    let location = history::locate(&connection, &settings.table, user).await?;
+    let mut session = Session::new(connector, connection, location);
+    let history = session.history().await?;
+    Ok((session, history))
+}
+
 struct Run<'run> {
     connector: &'run Connector,
     settings: &'run MigrationSettings,
@@ -181,9 +200,13 @@ struct Run<'run> {
 }
 
 impl Run<'_> {
-    async fn bring_up(&self, connection: Connection) -> Result<Summary, UpError> {
+    async fn bring_up(
+        &self,
+        mut session: Session,
+        history: Vec<Applied>,
+    ) -> Result<Summary, UpError> {
         let user = self.settings.connection.user();
-        let location = history::locate(&connection, &self.settings.table, user).await?;
+        let location = session.location();
         let database = location.database.clone();
         let lock = LockName::new(&[
             "database-migration",
@@ -191,10 +214,8 @@ impl Run<'_> {
             &location.schema,
             &location.table,
         ]);
-        let mut session = Session::new(self.connector, connection, location);
 
-        // Read without the lock first: whoever has nothing to do need not wait for a long run of somebody else.
-        let plan = Plan::new(self.set, session.history().await?)?;
+        let plan = Plan::new(self.set, history)?;
         if plan.pending.is_empty() {
             session.close().await;
             return Ok(self.summary(0, database, plan.current, plan.ahead.len()));
