@@ -1,11 +1,16 @@
 //! The command line of the program.
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use connection::{ConnectError, ConnectionSettings};
 use environment::Environment;
-use program::{Lifetime, Program};
+use program::{Context, Lifetime, Program};
 
-use crate::commands::{up, wait};
+use crate::commands::down::{DownOptions, DownTarget};
+use crate::commands::repair::RepairOptions;
+use crate::commands::status::StatusReport;
+use crate::commands::up::UpOptions;
+use crate::commands::{adopt, baseline, down, redo, repair, status, up, verify, wait};
+use crate::error::MigrationError;
 use crate::settings::MigrationSettings;
 
 const PROGRAM: Program = Program {
@@ -40,9 +45,100 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Bring the database to the newest version; what is done without a command
-    Up,
+    Up(Up),
+    /// Undo migrations, newest first, by what the history keeps of them
+    Down(Down),
+    /// Undo the newest migration and apply it again
+    Redo {
+        /// Undo it even if rows are lost
+        #[arg(long)]
+        allow_data_loss: bool,
+    },
+    /// Show what is applied and what is pending
+    Status(Status),
+    /// Check files, history and catalog; changes nothing
+    Verify,
+    /// Bring the history in line with the files, after a look at both
+    Repair(Repair),
+    /// Begin the history of a database whose schema is there already
+    Baseline {
+        /// The newest version that the schema has
+        #[arg(long, value_name = "VERSION")]
+        to: i64,
+    },
+    /// Take over the history of golang-migrate or refinery
+    Adopt {
+        /// Its table [the one in the place of ours, or schema_migrations]
+        #[arg(long, value_name = "TABLE")]
+        from: Option<String>,
+    },
     /// Wait until the server lets the user into the database; changes nothing
     Wait,
+}
+
+#[derive(Args, Default)]
+struct Up {
+    /// Stop at this version
+    #[arg(long, value_name = "VERSION")]
+    to: Option<i64>,
+    /// Check everything and say what would be applied; change nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+#[derive(Args)]
+struct Down {
+    #[command(flatten)]
+    target: Target,
+    /// Undo migrations even if rows are lost
+    #[arg(long)]
+    allow_data_loss: bool,
+    /// Take migrations that nothing undoes out of the history
+    #[arg(long)]
+    forget_irreversible: bool,
+    /// Check everything and say what would be undone; change nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+struct Target {
+    /// Undo all migrations above this version; 0 undoes all
+    #[arg(long, value_name = "VERSION")]
+    to: Option<i64>,
+    /// Undo so many migrations
+    #[arg(long, value_name = "NUMBER")]
+    steps: Option<usize>,
+}
+
+#[derive(Args)]
+struct Status {
+    /// How to show it
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    format: Format,
+    /// End with 3 if migrations are pending, and with 4 if files and history disagree
+    #[arg(long)]
+    exit_code: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Table,
+    Json,
+}
+
+#[derive(Args)]
+struct Repair {
+    /// Take applied versions without a file out of the history
+    #[arg(long)]
+    forget_missing: bool,
+    /// Forget how far this migration came, which runs without a transaction and was interrupted
+    #[arg(long, value_name = "VERSION")]
+    forget_unfinished: Option<i64>,
+    /// Say what would be done; change nothing
+    #[arg(long)]
+    dry_run: bool,
 }
 
 fn after_help() -> String {
@@ -50,9 +146,10 @@ fn after_help() -> String {
         "Environment variables [default]:\n{}{}{}\n\
          Exit codes:\n  \
          0  the database is at the newest version, or ahead of it\n  \
-         1  a migration failed and was rolled back\n  \
+         1  the work failed; the message says in which state the database is\n  \
          2  bad usage, configuration or migration files\n  \
-         4  migration files and history disagree\n  \
+         3  migrations are pending (status --exit-code)\n  \
+         4  migration files, history and database disagree\n  \
          5  the server was not reached in time\n  \
          6  a lock was not obtained in time\n  \
          143  stopped by SIGTERM",
@@ -66,20 +163,83 @@ fn after_help() -> String {
 #[must_use]
 pub fn main() -> std::process::ExitCode {
     let arguments = Arguments::parse();
-    let environment = Environment::of_process();
-    match arguments.command {
-        None | Some(Command::Up) => PROGRAM.run(environment, async |context| {
-            let environment = context.environment.with_prefix(&arguments.env_prefix);
-            let settings = MigrationSettings::from_environment(&environment, &arguments.migrations)
-                .map_err(ConnectError::from)?;
-            let summary = up::up(settings, &context.shutdown).await?;
-            Ok::<_, up::UpError>(summary.to_string())
-        }),
-        Some(Command::Wait) => PROGRAM.run(environment, async |context| {
-            let environment = context.environment.with_prefix(&arguments.env_prefix);
+    PROGRAM.run(Environment::of_process(), async |context| {
+        run(arguments, context).await
+    })
+}
+
+async fn run(arguments: Arguments, context: Context) -> Result<String, MigrationError> {
+    let environment = context.environment.with_prefix(&arguments.env_prefix);
+    let shutdown = &context.shutdown;
+    let settings = || {
+        MigrationSettings::from_environment(&environment, &arguments.migrations)
+            .map_err(ConnectError::from)
+    };
+    match arguments.command.unwrap_or(Command::Up(Up::default())) {
+        Command::Up(Up { to, dry_run }) => {
+            let summary = up::up(settings()?, UpOptions { to, dry_run }, shutdown).await?;
+            Ok(summary.to_string())
+        }
+        Command::Down(arguments) => {
+            let summary = down::down(settings()?, arguments.options(), shutdown).await?;
+            Ok(summary.to_string())
+        }
+        Command::Redo { allow_data_loss } => {
+            let summary = redo::redo(settings()?, allow_data_loss, shutdown).await?;
+            Ok(summary.to_string())
+        }
+        Command::Status(arguments) => arguments.show(status::status(settings()?, shutdown).await?),
+        Command::Verify => verify::verify(settings()?, shutdown).await,
+        Command::Repair(arguments) => {
+            repair::repair(settings()?, arguments.options(), shutdown).await
+        }
+        Command::Baseline { to } => baseline::baseline(settings()?, to, shutdown).await,
+        Command::Adopt { from } => adopt::adopt(settings()?, from.as_deref(), shutdown).await,
+        Command::Wait => {
             let settings =
                 ConnectionSettings::from_environment(&environment).map_err(ConnectError::from)?;
-            wait::wait(settings, &context.shutdown).await
-        }),
+            Ok(wait::wait(settings, shutdown).await?)
+        }
+    }
+}
+
+impl Down {
+    fn options(&self) -> DownOptions {
+        DownOptions {
+            target: match (self.target.to, self.target.steps) {
+                (Some(version), _) => DownTarget::Version(version),
+                (None, steps) => DownTarget::Steps(steps.unwrap_or_default()),
+            },
+            allow_data_loss: self.allow_data_loss,
+            forget_irreversible: self.forget_irreversible,
+            dry_run: self.dry_run,
+        }
+    }
+}
+
+impl Status {
+    fn show(&self, report: StatusReport) -> Result<String, MigrationError> {
+        match self.format {
+            Format::Table => print!("{report}"),
+            Format::Json => println!("{}", serde_json::json!(report)),
+        }
+        let verdict = report.verdict();
+        match report.disagreement {
+            Some(disagreement) if self.exit_code => Err(disagreement.into()),
+            _ if self.exit_code && report.pending > 0 => {
+                Err(MigrationError::Pending(report.pending))
+            }
+            _ => Ok(verdict),
+        }
+    }
+}
+
+impl Repair {
+    fn options(&self) -> RepairOptions {
+        RepairOptions {
+            forget_missing: self.forget_missing,
+            forget_unfinished: self.forget_unfinished,
+            dry_run: self.dry_run,
+        }
     }
 }

@@ -8,6 +8,10 @@ use exit_code::{ExitCode, Failure};
 use refinery::Migration;
 use tokio_postgres::types::Type;
 
+use crate::error::MigrationError;
+use crate::session::{Query, Session};
+use crate::sql::quoted;
+
 /// The columns of refinery's layout, then ours.
 const COLUMNS: [&str; 9] = [
     "version",
@@ -21,6 +25,9 @@ const COLUMNS: [&str; 9] = [
     "down_sql",
 ];
 
+/// PostgreSQL's 63 bytes, less the longest ending of a table that stands beside the history.
+const LONGEST_NAME: usize = 63 - "_catalog".len();
+
 /// A migration that the history holds.
 pub type Applied = Migration;
 
@@ -32,12 +39,20 @@ pub(crate) struct TableName {
 }
 
 impl TableName {
+    /// A table in the first schema of the `search_path` that exists.
+    pub(crate) fn unqualified(table: &str) -> Self {
+        Self {
+            schema: None,
+            table: table.to_owned(),
+        }
+    }
+
     /// Parses `table` or `schema.table`. Names are taken to the letter, without quotes.
     pub(crate) fn parse(variable: &str, value: &str) -> Result<Self, SettingError> {
         let parts: Vec<_> = value.split('.').collect();
         let is_name = |part: &&str| {
             !part.is_empty()
-                && part.len() <= 63
+                && part.len() <= LONGEST_NAME
                 && !part.contains(['"', '\0'])
                 && part.trim() == *part
         };
@@ -68,16 +83,48 @@ pub(crate) struct Location {
     pub(crate) schema: String,
     pub(crate) table: String,
     pub(crate) exists: bool,
+    /// The names of the table's columns.
+    columns: Vec<String>,
+    /// Whether the table is there that tells how far migrations without a transaction came.
+    pub(crate) has_steps: bool,
+    /// The process on the server that answers the connection this was asked through.
+    pub(crate) server_process: i32,
 }
 
 impl Location {
     /// The table's full name, quoted.
     pub(crate) fn qualified(&self) -> String {
+        self.beside("")
+    }
+
+    /// The full name, quoted, of a table beside the history whose name ends so.
+    pub(crate) fn beside(&self, suffix: &str) -> String {
         format!(
-            "\"{}\".\"{}\"",
-            self.schema.replace('"', "\"\""),
-            self.table
+            "{}.{}",
+            quoted(&self.schema),
+            quoted(&format!("{}{suffix}", self.table))
         )
+    }
+
+    /// The names of the table's columns.
+    pub(crate) fn columns(&self) -> Vec<&str> {
+        self.columns.iter().map(String::as_str).collect()
+    }
+
+    /// Refuses a table of another tool.
+    pub(crate) fn require_ours(&self) -> Result<(), HistoryError> {
+        if self.is_foreign() {
+            return Err(HistoryError::ForeignLayout {
+                table: self.qualified(),
+                columns: self.columns.clone(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Whether the table is there, but not ours.
+    pub(crate) fn is_foreign(&self) -> bool {
+        self.exists && self.columns != COLUMNS
     }
 
     /// Database and schema, as the OpenTelemetry conventions write `db.namespace` for PostgreSQL.
@@ -153,20 +200,22 @@ impl Failure for HistoryError {
     }
 }
 
-/// Finds the history's table, or the place where it belongs.
-pub(crate) async fn locate(
+/// Finds a table of that name, whoever it belongs to, or the place where it belongs.
+pub(crate) async fn find(
     connection: &Connection,
     name: &TableName,
     user: &str,
 ) -> Result<Location, HistoryError> {
     let rows = connection
         .query_typed(
-            "SELECT current_database()::text, namespace.nspname::text, attribute.attname::text
+            "SELECT current_database()::text, namespace.nspname::text, attribute.attname::text, pg_backend_pid(),
+                    steps.oid IS NOT NULL
              FROM (SELECT coalesce($1, current_schema()) AS schema) AS wanted
              LEFT JOIN pg_namespace AS namespace ON namespace.nspname = wanted.schema
              LEFT JOIN pg_class AS class ON class.relnamespace = namespace.oid AND class.relname = $2
              LEFT JOIN pg_attribute AS attribute
                ON attribute.attrelid = class.oid AND attribute.attnum > 0 AND NOT attribute.attisdropped
+             LEFT JOIN pg_class AS steps ON steps.relnamespace = namespace.oid AND steps.relname = $2 || '_steps'
              ORDER BY attribute.attnum",
             &[(&name.schema, Type::TEXT), (&name.table, Type::TEXT)],
         )
@@ -180,19 +229,15 @@ pub(crate) async fn locate(
             user: user.to_owned(),
         })?;
     let columns: Vec<String> = rows.iter().filter_map(|row| row.get(2)).collect();
-    let location = Location {
+    Ok(Location {
         database: rows.first().map(|row| row.get(0)).unwrap_or_default(),
         schema,
         table: name.table.clone(),
         exists: !columns.is_empty(),
-    };
-    if location.exists && columns != COLUMNS {
-        return Err(HistoryError::ForeignLayout {
-            table: location.qualified(),
-            columns,
-        });
-    }
-    Ok(location)
+        columns,
+        has_steps: rows.first().is_some_and(|row| row.get(4)),
+        server_process: rows.first().map(|row| row.get(3)).unwrap_or_default(),
+    })
 }
 
 /// SQL that creates the table.
@@ -230,4 +275,61 @@ pub(crate) fn protection(table: &str) -> String {
          END
          $protection$"
     )
+}
+
+/// All that the history holds of a migration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Record {
+    pub(crate) version: i64,
+    pub(crate) applied_on: String,
+    pub(crate) duration_ms: Option<i64>,
+    pub(crate) applied_by: Option<String>,
+    pub(crate) program_version: Option<String>,
+    pub(crate) trace_id: Option<String>,
+    pub(crate) down_sql: Option<String>,
+}
+
+/// All rows from a version on, in the order of their versions.
+pub(crate) async fn records(session: &Session, lowest: i64) -> Result<Vec<Record>, HistoryError> {
+    if !session.location().exists {
+        return Ok(Vec::new());
+    }
+    let rows = session
+        .connection()
+        .query_typed(
+            &format!(
+                "SELECT version, applied_on::text, duration_ms, applied_by, program_version, trace_id, down_sql
+                 FROM {} WHERE version >= $1 ORDER BY version",
+                session.location().qualified()
+            ),
+            &[(&lowest, Type::INT8)],
+        )
+        .await
+        .map_err(|error| HistoryError::database(&error))?;
+    Ok(rows
+        .iter()
+        .map(|row| Record {
+            version: row.get(0),
+            applied_on: row.get::<_, Option<String>>(1).unwrap_or_default(),
+            duration_ms: row.get(2),
+            applied_by: row.get(3),
+            program_version: row.get(4),
+            trace_id: row.get(5),
+            down_sql: row.get(6),
+        })
+        .collect())
+}
+
+/// Takes a migration out of the history.
+pub(crate) async fn forget(session: &Session, version: i64) -> Result<(), MigrationError> {
+    let removal = format!(
+        "DELETE FROM {} WHERE version = {version}",
+        session.location().qualified()
+    );
+    session
+        .transact(&[Query::own(&removal)])
+        .await
+        .map_err(MigrationError::server(
+            "taking a migration out of the history",
+        ))
 }

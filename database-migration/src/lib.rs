@@ -6,29 +6,50 @@
 //! A service that would rather migrate at its own start than in an init container calls the same function:
 //!
 //! ```no_run
+//! use database_migration::UpOptions;
+//! use shutdown::Shutdown;
+//!
 //! # async fn start() -> Result<(), Box<dyn std::error::Error>> {
 //! let environment = environment::Environment::of_process();
 //! let settings = database_migration::MigrationSettings::from_environment(&environment, &[])?;
-//! let summary = database_migration::up(settings, &shutdown::Shutdown::never()).await?;
+//! let summary = database_migration::up(settings, UpOptions::default(), &Shutdown::never()).await?;
 //! println!("{summary}");
 //! # Ok(())
 //! # }
 //! ```
 
-mod apply;
+mod catalog;
 pub mod command_line;
 mod commands;
+mod database;
+mod error;
+mod execution;
 mod files;
 mod history;
+mod loss;
 mod plan;
+mod script;
 mod session;
 mod settings;
-mod statements;
+mod sql;
+mod target;
 
-pub use apply::ApplyError;
-pub use commands::up::{Summary, UpError, up};
+pub use catalog::Drift;
+pub use commands::adopt::{AdoptError, adopt};
+pub use commands::baseline::{BaselineError, baseline};
+pub use commands::down::{DownError, DownOptions, DownSummary, DownTarget, down};
+pub use commands::redo::{RedoSummary, redo};
+pub use commands::repair::{RepairError, RepairOptions, repair};
+pub use commands::status::{MigrationStatus, State, StatusReport, status};
+pub use commands::up::{Summary, UpOptions, up};
+pub use commands::verify::verify;
 pub use commands::wait::{WaitError, wait};
+pub use database::UnfinishedError;
+pub use error::MigrationError;
+pub use execution::{ApplyError, Direction, Unfinished};
 pub use files::{DownScript, FileError, Header, MigrationFile, MigrationSet, Problem, Transaction};
 pub use history::{Applied, HistoryError};
-pub use plan::{Disagreement, Plan};
+pub use loss::Loss;
+pub use plan::{Disagreement, Plan, Rules};
 pub use settings::{MigrationSettings, VARIABLES};
+pub use target::TargetError;

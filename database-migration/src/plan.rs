@@ -17,6 +17,26 @@ pub struct Plan<'set> {
     pub pending: Vec<&'set MigrationFile>,
     /// Versions in the history above the newest file: the database is ahead of this program.
     pub ahead: Vec<Applied>,
+    /// Contradictions that the rules let pass, in words.
+    pub tolerated: Vec<String>,
+}
+
+/// Which contradictions between files and history stop a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rules {
+    /// Whether a file must be what was applied.
+    pub checksum_validation: bool,
+    /// Whether a file below the newest applied version may be applied now.
+    pub out_of_order: bool,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            checksum_validation: true,
+            out_of_order: false,
+        }
+    }
 }
 
 /// Files and history contradict each other. All contradictions are reported at once.
@@ -84,7 +104,8 @@ impl Failure for Disagreement {
 
     fn next_step(&self) -> Option<String> {
         Some(
-            "restore the files as they were applied, and put changes into a migration with a new, higher version"
+            "restore the files as they were applied, and put changes into a migration with a new, higher version; \
+             database-migration status shows all of them"
                 .to_owned(),
         )
     }
@@ -92,7 +113,11 @@ impl Failure for Disagreement {
 
 impl<'set> Plan<'set> {
     /// Compares files and history by the rules of DESIGN, "Rules about history".
-    pub fn new(set: &'set MigrationSet, history: Vec<Applied>) -> Result<Self, Disagreement> {
+    pub fn new(
+        set: &'set MigrationSet,
+        history: Vec<Applied>,
+        rules: Rules,
+    ) -> Result<Self, Disagreement> {
         let newest_file = set.files().last().map(|file| file.version);
         let newest_applied = history.last().map(Applied::version);
         let current = history.last().cloned();
@@ -103,15 +128,21 @@ impl<'set> Plan<'set> {
 
         let mut contradictions = Vec::new();
         let mut pending = Vec::new();
+        let mut tolerated = Vec::new();
         for file in set.files() {
             match unmatched.remove(&file.version) {
                 Some(applied) if file.is(&applied) => {}
-                Some(applied) => contradictions.push(Contradiction::Changed {
-                    applied,
-                    file: file.clone(),
-                }),
+                Some(applied) => {
+                    let file = file.clone();
+                    let changed = Contradiction::Changed { applied, file };
+                    if rules.checksum_validation {
+                        contradictions.push(changed);
+                    } else {
+                        tolerated.push(changed.to_string());
+                    }
+                }
                 None => match newest_applied {
-                    Some(newest) if file.version < newest => {
+                    Some(newest) if file.version < newest && !rules.out_of_order => {
                         contradictions.push(Contradiction::OutOfOrder {
                             file: file.clone(),
                             newest,
@@ -134,6 +165,7 @@ impl<'set> Plan<'set> {
                 current,
                 pending,
                 ahead,
+                tolerated,
             })
         } else {
             Err(Disagreement(contradictions))

@@ -1,18 +1,26 @@
 //! The connection that migrations run on, as refinery knows connections.
 
-use std::pin::pin;
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::time::Instant;
 
 use connection::{Connection, Connector};
 use futures_util::TryStreamExt;
-use futures_util::future::join_all;
 use refinery::error::Kind;
 use refinery::{AsyncMigrate, Migration, Runner};
 use refinery_core::traits::r#async::{AsyncQuery, AsyncTransaction};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
-use tokio_postgres::{SimpleQueryMessage, SimpleQueryRow};
+use tokio::sync::watch;
+use tokio_postgres::error::DbError;
+use tokio_postgres::{SimpleQueryMessage, SimpleQueryRow, SimpleQueryStream};
+use tracing::{Span, field, info_span};
 
 use crate::history::{self, Applied, HistoryError, Location};
+
+/// This many queries are on their way to the server at once, so that none waits for the network and a file of any
+/// number of statements takes little memory.
+const PIPELINE: usize = 64;
 
 /// A connection and the history that is kept through it.
 ///
@@ -21,20 +29,43 @@ use crate::history::{self, Applied, HistoryError, Location};
 pub(crate) struct Session {
     connection: Connection,
     location: Location,
-    /// What stands before each transaction: what an earlier migration set for the session is gone, then it begins.
-    begin: String,
+    /// Undoes what an earlier migration has set for the session.
+    reset: String,
+    /// The statement that the server is at.
+    running: watch::Sender<Option<Running>>,
 }
 
-/// Why a transaction was rolled back.
+/// A statement of a migration that the server is at.
+#[derive(Debug, Clone)]
+pub(crate) struct Running {
+    /// The statement in a few words.
+    pub(crate) summary: String,
+    /// When it began.
+    pub(crate) since: Instant,
+}
+
+/// A query to be run, and what it is called in a trace. Without a name there is no span for it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Query<'sql> {
+    pub(crate) sql: &'sql str,
+    pub(crate) summary: Option<&'sql str>,
+}
+
+impl<'sql> Query<'sql> {
+    /// A query of our own.
+    pub(crate) fn own(sql: &'sql str) -> Self {
+        Self { sql, summary: None }
+    }
+}
+
+/// Why queries did not come to their end.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SessionError {
     /// The server refused one of the queries.
-    #[error("query {} of the transaction failed: {source}", .query + 1)]
+    #[error("query {} failed: {source}", .query + 1)]
     Query {
         /// Which of the queries, counted from 0.
         query: usize,
-        /// How many of the query's statements had run before the one that failed.
-        finished: usize,
         /// The driver's error.
         source: tokio_postgres::Error,
     },
@@ -46,12 +77,32 @@ pub(crate) enum SessionError {
     UnreadableRow(String),
 }
 
+impl Running {
+    fn of(query: Query<'_>) -> Option<Self> {
+        query.summary.map(|summary| Self {
+            summary: summary.to_owned(),
+            since: Instant::now(),
+        })
+    }
+}
+
+impl SessionError {
+    /// What the server answered, if it did.
+    pub(crate) fn answer(&self) -> Option<&DbError> {
+        match self {
+            Self::Query { source, .. } | Self::Transaction(source) => source.as_db_error(),
+            Self::UnreadableRow(_) => None,
+        }
+    }
+}
+
 impl Session {
     pub(crate) fn new(connector: &Connector, connection: Connection, location: Location) -> Self {
         Self {
             connection,
             location,
-            begin: format!("{}; BEGIN", connector.session_reset()),
+            reset: connector.session_reset(),
+            running: watch::Sender::new(None),
         }
     }
 
@@ -61,6 +112,11 @@ impl Session {
 
     pub(crate) fn location(&self) -> &Location {
         &self.location
+    }
+
+    /// Tells which statement the server is at, for whoever watches a long run.
+    pub(crate) fn running(&self) -> watch::Receiver<Option<Running>> {
+        self.running.subscribe()
     }
 
     /// The migrations that were applied, in the order of their versions.
@@ -94,6 +150,101 @@ impl Session {
         self.location = location;
     }
 
+    /// Undoes what was set for the session.
+    pub(crate) async fn reset(&self) -> Result<(), SessionError> {
+        Ok(self.connection.batch_execute(&self.reset).await?)
+    }
+
+    /// Runs a query without a transaction around it. What it sets for the session holds.
+    pub(crate) async fn run(&self, query: Query<'_>) -> Result<(), SessionError> {
+        let outcome = self.pipeline(&[query]).await;
+        outcome.map_err(|Stopped { query, source }| SessionError::Query { query, source })
+    }
+
+    /// Runs queries in one transaction, which sees nothing of what was set for the session before.
+    pub(crate) async fn transact(&self, queries: &[Query<'_>]) -> Result<(), SessionError> {
+        let reset = [self.reset.as_str()];
+        self.transact_after(&reset, queries).await
+    }
+
+    /// Runs queries in one transaction, with what was set for the session before.
+    pub(crate) async fn transact_in_session(
+        &self,
+        queries: &[Query<'_>],
+    ) -> Result<(), SessionError> {
+        self.transact_after(&[], queries).await
+    }
+
+    async fn transact_after(
+        &self,
+        before: &[&str],
+        queries: &[Query<'_>],
+    ) -> Result<(), SessionError> {
+        let mut all = Vec::with_capacity(before.len() + queries.len() + 2);
+        for sql in before {
+            all.push(Query::own(sql));
+        }
+        all.push(Query::own("BEGIN"));
+        let first = all.len();
+        all.extend_from_slice(queries);
+        let commit = all.len();
+        all.push(Query::own("COMMIT"));
+        match self.pipeline(&all).await {
+            Ok(()) => Ok(()),
+            Err(Stopped { query, source }) => {
+                // Left open when it was the COMMIT, or a statement that the COMMIT never reached.
+                let _ = self.connection.batch_execute("ROLLBACK").await;
+                Err(if (first..commit).contains(&query) {
+                    SessionError::Query {
+                        query: query - first,
+                        source,
+                    }
+                } else {
+                    SessionError::Transaction(source)
+                })
+            }
+        }
+    }
+
+    /// Sends queries without waiting for the answers of those before: after one that fails in a transaction the server
+    /// refuses the rest, and COMMIT rolls back. All answers are read, and the first failure is told.
+    async fn pipeline(&self, queries: &[Query<'_>]) -> Result<(), Stopped> {
+        let mut under_way = VecDeque::with_capacity(PIPELINE);
+        let mut failure = None;
+        let mut answered = 0;
+        let mut queries = queries.iter();
+        loop {
+            while under_way.len() < PIPELINE
+                && failure.is_none()
+                && let Some(query) = queries.next()
+            {
+                let answer = self.connection.simple_query_raw(query.sql).await;
+                under_way.push_back((*query, answer));
+            }
+            let Some((query, answer)) = under_way.pop_front() else {
+                break;
+            };
+            self.running.send_replace(Running::of(query));
+            let span = span(query);
+            let outcome = match answer {
+                Ok(answers) => drain(Box::pin(answers)).await,
+                Err(error) => Err(error),
+            };
+            if let Err(source) = outcome
+                && failure.is_none()
+            {
+                record_failure(&span, &source);
+                failure = Some(Stopped {
+                    query: answered,
+                    source,
+                });
+            }
+            answered += 1;
+        }
+        self.running.send_replace(None);
+        failure.map_or(Ok(()), Err)
+    }
+
     /// Turns refinery's wrapping of our own error back into ours.
     fn history_error(&self, error: &refinery::Error) -> HistoryError {
         let source = match error.kind() {
@@ -120,38 +271,17 @@ impl Session {
 impl AsyncTransaction for Session {
     type Error = SessionError;
 
-    /// Runs the queries in one transaction, all sent at once: after one that fails the server refuses the rest, and
-    /// the COMMIT rolls back.
+    /// Runs the queries in one transaction.
     async fn execute<'a, T: Iterator<Item = &'a str> + Send + 'a>(
         &'a mut self,
         queries: T,
     ) -> Result<usize, Self::Error> {
-        let client = &self.connection;
-        let queries: Vec<&str> = queries.collect();
-        let sent = std::iter::once(self.begin.as_str())
-            .chain(queries.iter().copied())
-            .chain(std::iter::once("COMMIT"))
-            .map(|query| run(client, query));
-        let outcomes = join_all(sent).await;
-
-        let last = outcomes.len() - 1;
-        for (position, outcome) in outcomes.into_iter().enumerate() {
-            let Err(Stopped { finished, source }) = outcome else {
-                continue;
-            };
-            // Left open when it was the COMMIT, or a statement that the COMMIT never reached.
-            let _ = client.batch_execute("ROLLBACK").await;
-            return Err(if position == 0 || position == last {
-                SessionError::Transaction(source)
-            } else {
-                SessionError::Query {
-                    query: position - 1,
-                    finished,
-                    source,
-                }
-            });
+        let mut all = Vec::new();
+        for sql in queries {
+            all.push(Query::own(sql));
         }
-        Ok(queries.len())
+        self.transact(&all).await?;
+        Ok(all.len())
     }
 }
 
@@ -175,27 +305,40 @@ impl AsyncMigrate for Session {
     }
 }
 
-/// A query that did not come to its end.
+/// The first of some queries that did not come to its end.
 struct Stopped {
-    /// How many of its statements had run.
-    finished: usize,
+    query: usize,
     source: tokio_postgres::Error,
 }
 
-/// Runs a query of any number of statements, and counts them.
-async fn run(client: &Connection, query: &str) -> Result<(), Stopped> {
-    let mut finished = 0;
-    let count = async {
-        let mut messages = pin!(client.simple_query_raw(query).await?);
-        while let Some(message) = messages.try_next().await? {
-            if matches!(message, SimpleQueryMessage::CommandComplete(_)) {
-                finished += 1;
-            }
-        }
-        Ok(())
+/// Reads an answer to its end.
+async fn drain(mut answer: Pin<Box<SimpleQueryStream>>) -> Result<(), tokio_postgres::Error> {
+    while answer.try_next().await?.is_some() {}
+    Ok(())
+}
+
+/// The span of a statement, as OpenTelemetry's semantic conventions name database calls.
+fn span(query: Query<'_>) -> Span {
+    let Some(summary) = query.summary else {
+        return Span::none();
     };
-    let outcome = count.await;
-    outcome.map_err(|source| Stopped { finished, source })
+    info_span!(
+        "statement",
+        otel.name = summary,
+        otel.kind = "client",
+        db.system.name = "postgresql",
+        db.query.summary = summary,
+        db.response.status_code = field::Empty,
+        error.r#type = field::Empty,
+        otel.status_code = field::Empty,
+    )
+}
+
+fn record_failure(span: &Span, error: &tokio_postgres::Error) {
+    let status = error.code().map_or("_OTHER", |code| code.code());
+    span.record("db.response.status_code", status);
+    span.record("error.type", status);
+    span.record("otel.status_code", "ERROR");
 }
 
 /// A row of refinery's four columns.

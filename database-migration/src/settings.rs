@@ -40,6 +40,12 @@ pub struct MigrationSettings {
     pub statement_timeout: Option<Duration>,
     /// How long to wait for another run to finish.
     pub runner_wait: Option<Duration>,
+    /// Whether a file must be what was applied.
+    pub checksum_validation: bool,
+    /// Whether what would lose rows, or cannot be undone, needs a flag of its own.
+    pub rollback_safety: bool,
+    /// Whether a file below the newest applied version may be applied now.
+    pub out_of_order: bool,
 }
 
 #[derive(Deserialize)]
@@ -100,6 +106,9 @@ impl MigrationSettings {
                 variables.migration_statement_timeout,
             )?,
             runner_wait: limit("MIGRATION_RUNNER_WAIT", variables.migration_runner_wait)?,
+            checksum_validation: true,
+            rollback_safety: true,
+            out_of_order: false,
         })
     }
 

@@ -248,6 +248,13 @@ impl Connector {
             .collect())
     }
 
+    /// Connects once, without waiting for a server that is not there, and without a word.
+    pub async fn connect(&self) -> Result<Connection, ConnectError> {
+        self.attempt(ATTEMPT_LIMIT)
+            .await
+            .map_err(|attempt| self.connect_error(attempt))
+    }
+
     /// SQL that brings the session back to what it was at its start, whatever somebody's SQL has set in it.
     #[must_use]
     pub fn session_reset(&self) -> String {
@@ -270,10 +277,7 @@ impl Connector {
     /// another connection keeps an open transaction, this one gets another server process, or none at all.
     async fn is_session_shared(&self, connection: &Connection) -> Result<bool, ConnectError> {
         let before = self.server_process(connection).await?;
-        let other = match self.attempt(ATTEMPT_LIMIT).await {
-            Ok(other) => other,
-            Err(attempt) => return Err(self.connect_error(attempt)),
-        };
+        let other = self.connect().await?;
         other
             .batch_execute("BEGIN; SELECT")
             .await

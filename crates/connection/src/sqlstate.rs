@@ -35,3 +35,11 @@ pub fn is_protocol_violation(state: &SqlState) -> bool {
 pub fn is_lock_not_available(state: &SqlState) -> bool {
     *state == SqlState::LOCK_NOT_AVAILABLE
 }
+
+/// A transaction gave way to others and was rolled back: the same again may succeed.
+#[must_use]
+pub fn is_lost_to_other_transactions(state: &SqlState) -> bool {
+    is_lock_not_available(state)
+        || *state == SqlState::T_R_DEADLOCK_DETECTED
+        || *state == SqlState::T_R_SERIALIZATION_FAILURE
+}

@@ -1,107 +1,40 @@
-//! `up`: brings the database to the newest version.
+//! `up`: brings the database to the newest version, or to a given one.
 
 use std::fmt;
-use std::path::PathBuf;
 use std::time::Instant;
 
-use advisory_lock::{LockError, LockName};
-use connection::{ConnectError, Connector, cancel};
-use exit_code::{ExitCode, Failure};
 use shutdown::Shutdown;
 use tracing::{info, warn};
 
-use crate::apply::{ApplyError, apply};
-use crate::files::{FileError, MigrationSet};
-use crate::history::{self, Applied, HistoryError};
-use crate::plan::{Disagreement, Plan};
-use crate::session::Session;
+use crate::catalog;
+use crate::database::{self, Database, state};
+use crate::error::MigrationError;
+use crate::execution::{Change, execute};
+use crate::files::{FileError, MigrationFile, MigrationSet};
+use crate::history::Applied;
+use crate::plan::Plan;
 use crate::settings::MigrationSettings;
+use crate::target;
+
+/// How far `up` goes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct UpOptions {
+    /// The version to stop at, instead of the newest.
+    pub to: Option<i64>,
+    /// Whether to say what would be done, after all checks, and to change nothing.
+    pub dry_run: bool,
+}
 
 /// What a run did.
 #[derive(Debug)]
 pub struct Summary {
-    /// How many migrations it applied.
+    /// How many migrations it applied, or would apply.
     pub applied: usize,
     database: String,
     current: Option<Applied>,
     ahead: usize,
+    is_dry_run: bool,
     started: Instant,
-}
-
-/// Why a run failed.
-#[derive(Debug, thiserror::Error)]
-pub enum UpError {
-    /// The migration files cannot be used.
-    #[error(transparent)]
-    Files(#[from] FileError),
-    /// The server was not reached, or refused.
-    #[error(transparent)]
-    Connect(#[from] ConnectError),
-    /// The history cannot be used.
-    #[error(transparent)]
-    History(#[from] HistoryError),
-    /// The history's table could not be created.
-    #[error("the history {table} could not be created: {problem}")]
-    Creation {
-        /// The table's full name.
-        table: String,
-        /// The server's reason.
-        problem: String,
-    },
-    /// Another run was not over in time.
-    #[error(transparent)]
-    Lock(#[from] LockError),
-    /// Files and history contradict each other.
-    #[error(transparent)]
-    Disagreement(#[from] Disagreement),
-    /// A migration failed; those before it are applied.
-    #[error("{source}\n  state: {state}")]
-    Apply {
-        /// Which one, and why.
-        source: ApplyError,
-        /// In which state the database is now.
-        state: String,
-    },
-    /// The process was asked to stop.
-    #[error(
-        "stopped as asked; a migration that was running is rolled back, those before it are applied"
-    )]
-    Terminated,
-}
-
-impl UpError {
-    fn failure(&self) -> Option<&dyn Failure> {
-        match self {
-            Self::Files(error) => Some(error),
-            Self::Connect(error) => Some(error),
-            Self::History(error) => Some(error),
-            Self::Lock(error) => Some(error),
-            Self::Disagreement(error) => Some(error),
-            Self::Apply { source, .. } => Some(source),
-            Self::Creation { .. } | Self::Terminated => None,
-        }
-    }
-}
-
-impl Failure for UpError {
-    fn exit_code(&self) -> ExitCode {
-        match (self.failure(), self) {
-            (Some(failure), _) => failure.exit_code(),
-            (None, Self::Terminated) => ExitCode::Terminated,
-            (None, _) => ExitCode::Failed,
-        }
-    }
-
-    fn next_step(&self) -> Option<String> {
-        match (self.failure(), self) {
-            (Some(failure), _) => failure.next_step(),
-            (None, Self::Creation { .. }) => Some(
-                "let the user create tables in this schema, or name another schema in MIGRATION_TABLE"
-                    .to_owned(),
-            ),
-            (None, _) => Some("run again; it goes on where it stopped".to_owned()),
-        }
-    }
 }
 
 impl fmt::Display for Summary {
@@ -122,176 +55,83 @@ impl fmt::Display for Summary {
                 formatter,
                 ", {ahead} ahead of this program, which has nothing to do"
             )?,
+            (applied, _) if self.is_dry_run => {
+                write!(
+                    formatter,
+                    ", {applied} would be applied; nothing was changed"
+                )?;
+            }
             (applied, _) => write!(formatter, ", {applied} applied")?,
         }
         write!(formatter, " ({} ms)", self.started.elapsed().as_millis())
     }
 }
 
-/// Brings the database to the newest version of the migrations that `settings` name.
-pub async fn up(settings: MigrationSettings, shutdown: &Shutdown) -> Result<Summary, UpError> {
-    let started = Instant::now();
-    let connector = Connector::new(
-        settings.connection.clone(),
-        "database-migration",
-        settings.server_options(),
-    )?;
-    let begun = async {
-        tokio::try_join!(
-            read(settings.directories.clone()),
-            open(&connector, &settings)
-        )
-    };
-    let (set, (session, history)) = shutdown
-        .guard(begun, async {})
-        .await
-        .ok_or(UpError::Terminated)??;
-
-    let token = session.connection().cancel_token();
-    let run = Run {
-        connector: &connector,
-        settings: &settings,
-        set: &set,
-        started,
-    };
-    shutdown
-        .guard(
-            run.bring_up(session, history),
-            cancel(&token, connector.tls()),
-        )
-        .await
-        .ok_or(UpError::Terminated)?
+/// Brings the database to the newest version of the migrations that `settings` name, or to the one that `options` name.
+pub async fn up(
+    settings: MigrationSettings,
+    options: UpOptions,
+    shutdown: &Shutdown,
+) -> Result<Summary, MigrationError> {
+    database::with(settings, shutdown, async |database, set| {
+        bring_up(database, &set, options).await
+    })
+    .await
 }
 
-/// Reads the migrations on a thread of its own, while the server answers.
-async fn read(directories: Vec<PathBuf>) -> Result<MigrationSet, UpError> {
-    if directories.is_empty() {
-        return Ok(MigrationSet::embedded()?);
-    }
-    let span = tracing::Span::current();
-    let reading = tokio::task::spawn_blocking(move || {
-        span.in_scope(|| MigrationSet::from_directories(&directories))
-    });
-    match reading.await {
-        Ok(set) => Ok(set?),
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
-    }
-}
-
-/// Connects and reads the history, without the lock: whoever has nothing to do need not wait for a long run of somebody
-/// else.
-async fn open(
-    connector: &Connector,
-    settings: &MigrationSettings,
-) -> Result<(Session, Vec<Applied>), UpError> {
-    let connection = connector.wait().await?;
-    let user = settings.connection.user();
-    let location = history::locate(&connection, &settings.table, user).await?;
-    let mut session = Session::new(connector, connection, location);
-    let history = session.history().await?;
-    Ok((session, history))
-}
-
-struct Run<'run> {
-    connector: &'run Connector,
-    settings: &'run MigrationSettings,
-    set: &'run MigrationSet,
-    started: Instant,
-}
-
-impl Run<'_> {
-    async fn bring_up(
-        &self,
-        mut session: Session,
-        history: Vec<Applied>,
-    ) -> Result<Summary, UpError> {
-        let user = self.settings.connection.user();
-        let location = session.location();
-        let database = location.database.clone();
-        let lock = LockName::new(&[
-            "database-migration",
-            &location.database,
-            &location.schema,
-            &location.table,
-        ]);
-
-        let plan = Plan::new(self.set, history)?;
-        if plan.pending.is_empty() {
-            session.close().await;
-            return Ok(self.summary(0, database, plan.current, plan.ahead.len()));
-        }
-        check_statements(&plan)?;
-        self.connector.require_session(session.connection()).await?;
-
-        advisory_lock::acquire(session.connection(), &lock, self.settings.runner_wait).await?;
-        let location = history::locate(session.connection(), &self.settings.table, user).await?;
-        session.relocate(location);
-        session
-            .create_history()
-            .await
-            .map_err(|error| UpError::Creation {
-                table: session.location().qualified(),
-                problem: error.to_string(),
-            })?;
-        let plan = Plan::new(self.set, session.history().await?)?;
-        let current = self.apply_pending(&mut session, &plan).await?;
-        advisory_lock::release(session.connection(), &lock).await?;
-        session.close().await;
-        Ok(self.summary(plan.pending.len(), database, current, plan.ahead.len()))
-    }
-
-    async fn apply_pending(
-        &self,
-        session: &mut Session,
-        plan: &Plan<'_>,
-    ) -> Result<Option<Applied>, UpError> {
-        let mut current = plan.current.clone();
+async fn bring_up(
+    mut database: Database,
+    set: &MigrationSet,
+    options: UpOptions,
+) -> Result<Summary, MigrationError> {
+    database.require_no_unfinished_down()?;
+    let plan = plan(&mut database, set, options)?;
+    check(&plan.pending)?;
+    if plan.pending.is_empty() || options.dry_run {
         for file in &plan.pending {
-            let duration = apply(session, file, self.settings.lock_retry)
-                .await
-                .map_err(|source| UpError::Apply {
-                    source,
-                    state: state(current.as_ref()),
-                })?;
-            info!(
-                "✓ {} {} applied ({} ms)",
-                file.version,
-                file.name,
-                duration.as_millis()
-            );
-            current = Some(file.applied_now());
+            info!("would apply {} {}", file.version, file.name);
         }
-        Ok(current)
+        let summary = summary(&database, &plan, plan.pending.len(), plan.current.clone());
+        database.session.close().await;
+        return Ok(Summary {
+            is_dry_run: options.dry_run,
+            ..summary
+        });
     }
 
-    fn summary(
-        &self,
-        applied: usize,
-        database: String,
-        current: Option<Applied>,
-        ahead: usize,
-    ) -> Summary {
-        if ahead > 0 {
-            warn!(
-                "the database is ahead of this program by {ahead} migrations, as after a rollback to an older version"
-            );
-        }
-        Summary {
-            applied,
-            database,
-            current,
-            ahead,
-            started: self.started,
-        }
+    database.lock().await?;
+    database.create_history().await?;
+    database.require_no_unfinished_down()?;
+    let plan = self::plan(&mut database, set, options)?;
+    check(&plan.pending)?;
+    let current = apply(&database, &plan).await?;
+    if !plan.pending.is_empty() {
+        catalog::keep(&database.session).await?;
     }
+    let summary = summary(&database, &plan, plan.pending.len(), current);
+    database.unlock().await?;
+    Ok(summary)
+}
+
+fn plan<'set>(
+    database: &mut Database,
+    set: &'set MigrationSet,
+    options: UpOptions,
+) -> Result<Plan<'set>, MigrationError> {
+    let history = std::mem::take(&mut database.history);
+    let mut plan = Plan::new(set, history, database.rules())?;
+    target::check_up(options.to, set, plan.current.as_ref())?;
+    if let Some(target) = options.to {
+        plan.pending.retain(|file| file.version <= target);
+    }
+    Ok(plan)
 }
 
 /// Before anything runs, so that no migration is found to be impossible after others have changed the database.
-fn check_statements(plan: &Plan<'_>) -> Result<(), FileError> {
-    let problems: Vec<_> = plan
-        .pending
+fn check(pending: &[&MigrationFile]) -> Result<(), FileError> {
+    let problems: Vec<_> = pending
         .iter()
-        .flat_map(|file| file.obstacles())
+        .flat_map(|file| Change::up(file).obstacles())
         .collect();
     if problems.is_empty() {
         Ok(())
@@ -300,13 +140,68 @@ fn check_statements(plan: &Plan<'_>) -> Result<(), FileError> {
     }
 }
 
-fn state(current: Option<&Applied>) -> String {
-    match current {
-        Some(current) => format!(
-            "the database is at version {} {}",
-            current.version(),
-            current.name()
-        ),
-        None => "no migration is applied".to_owned(),
+async fn apply(database: &Database, plan: &Plan<'_>) -> Result<Option<Applied>, MigrationError> {
+    let mut current = plan.current.clone();
+    for file in &plan.pending {
+        apply_one(database, file, current.as_ref()).await?;
+        // One that was let in out of order is not the newest.
+        if current
+            .as_ref()
+            .is_none_or(|current| current.version() < file.version)
+        {
+            current = Some(file.applied_now());
+        }
+    }
+    Ok(current)
+}
+
+/// Applies one migration and says so.
+pub(crate) async fn apply_one(
+    database: &Database,
+    file: &MigrationFile,
+    current: Option<&Applied>,
+) -> Result<(), MigrationError> {
+    let duration = execute(
+        &database.connector,
+        &database.session,
+        &Change::up(file),
+        database.settings.lock_retry,
+    )
+    .await
+    .map_err(|source| MigrationError::Apply {
+        source: Box::new(source),
+        state: state(current),
+    })?;
+    info!(
+        "✓ {} {} applied ({} ms)",
+        file.version,
+        file.name,
+        duration.as_millis()
+    );
+    Ok(())
+}
+
+fn summary(
+    database: &Database,
+    plan: &Plan<'_>,
+    applied: usize,
+    current: Option<Applied>,
+) -> Summary {
+    let ahead = plan.ahead.len();
+    for tolerated in &plan.tolerated {
+        warn!("{tolerated}");
+    }
+    if ahead > 0 {
+        warn!(
+            "the database is ahead of this program by {ahead} migrations, as after a rollback to an older version"
+        );
+    }
+    Summary {
+        applied,
+        database: database.name().to_owned(),
+        current,
+        ahead,
+        is_dry_run: false,
+        started: database.started,
     }
 }

@@ -33,6 +33,11 @@ pub(super) struct Comments {
     pub(super) end: Option<usize>,
 }
 
+/// How SQL is run by what its own comments say, where no file says more.
+pub(crate) fn transaction_of(sql: &str) -> Transaction {
+    parse(sql, 1).map_or(Transaction::One, |comments| comments.transaction)
+}
+
 /// Reads the comments that `text` begins with; its first line has the number `first_line`. A comment that is none of
 /// the header's lines is a comment and nothing more.
 pub(super) fn parse(text: &str, first_line: usize) -> Result<Comments, Vec<Fault>> {

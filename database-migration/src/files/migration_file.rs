@@ -4,10 +4,9 @@ use std::path::PathBuf;
 
 use time::OffsetDateTime;
 
+use crate::files::checksum;
 use crate::files::header::{Header, Transaction};
-use crate::files::problem::Problem;
 use crate::history::Applied;
-use crate::statements;
 
 /// One migration with the file it comes from.
 #[derive(Debug, Clone)]
@@ -52,6 +51,11 @@ impl MigrationFile {
             == (applied.version(), applied.name(), applied.checksum())
     }
 
+    /// What refinery may have computed of the file, whatever it was compiled for and whatever the line ends were.
+    pub(crate) fn refinery_checksums(&self) -> Vec<u64> {
+        checksum::of_refinery(self.version, &self.name, &self.sql)
+    }
+
     /// The migration as the history holds it when it is applied now.
     pub(crate) fn applied_now(&self) -> Applied {
         Applied::applied(
@@ -60,27 +64,5 @@ impl MigrationFile {
             OffsetDateTime::now_utc(),
             self.checksum,
         )
-    }
-
-    /// Finds what keeps the migration from being applied: that it wants to run without a transaction, or statements
-    /// that must not run in one.
-    pub(crate) fn obstacles(&self) -> Vec<Problem> {
-        if let Transaction::None { line } = self.transaction {
-            return vec![Problem {
-                path: self.path.clone(),
-                line: Some(line),
-                reason: "Transaction: none is not supported by up yet; take what needs no transaction out of the \
-                         migration, or apply it by hand"
-                    .to_owned(),
-            }];
-        }
-        statements::forbidden(&self.sql)
-            .into_iter()
-            .map(|forbidden| Problem {
-                path: self.path.clone(),
-                line: Some(self.first_line + forbidden.line),
-                reason: forbidden.reason,
-            })
-            .collect()
     }
 }

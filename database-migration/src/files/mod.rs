@@ -20,6 +20,7 @@ mod set;
 mod style;
 mod text;
 
+pub(crate) use header::transaction_of;
 pub use header::{Header, Transaction};
 pub use migration_file::{DownScript, MigrationFile};
 pub use problem::{FileError, Problem};

@@ -230,28 +230,6 @@ fn problems_are_told_without_waiting_for_a_server() {
     assert!(started.elapsed() < Duration::from_mins(1));
 }
 
-#[tokio::test]
-async fn a_file_without_a_transaction_is_refused_before_anything_runs() {
-    let files = files(&[
-        ("V1__a.sql", b"CREATE TABLE a ();"),
-        (
-            "V2__b.sql",
-            b"-- for a large table\n-- Transaction: none\nCREATE INDEX CONCURRENTLY i ON a (b);",
-        ),
-    ]);
-    let database = Server::shared().database().await;
-    let ended = migrate(&database, files.path());
-    assert_eq!(ended.code, Some(2), "{ended:?}");
-    assert!(
-        ended
-            .stderr
-            .contains("V2__b.sql:2: Transaction: none is not supported by up yet"),
-        "{ended:?}"
-    );
-    assert!(!ended.stderr.contains("V2__b.sql:3"), "{ended:?}");
-    assert!(!table_exists(&database, "a").await);
-}
-
 /// As many as fill the largest ConfigMap twice.
 fn thousands(count: usize) -> TempDir {
     let directory = tempfile::tempdir().unwrap();

@@ -181,7 +181,7 @@ async fn sigterm_cancels_the_statement_and_rolls_back() {
         ("2_b.sql", "CREATE TABLE b ();\nSELECT pg_sleep(60);"),
     ]);
     let process = start(program(&database).arg("--migrations").arg(files.path()));
-    until(&database, &is_running("CREATE TABLE b")).await;
+    until(&database, &is_running("SELECT pg_sleep")).await;
 
     let status = Command::new("kill")
         .args(["-TERM", &process.id().to_string()])
@@ -193,7 +193,7 @@ async fn sigterm_cancels_the_statement_and_rolls_back() {
     assert!(ended.stderr.contains("stopped as asked"), "{ended:?}");
 
     // The lock is free and the statement gone, so the next run does not wait for the sleep to end.
-    assert_eq!(database.value(&is_running("CREATE TABLE b")).await, "f");
+    assert_eq!(database.value(&is_running("SELECT pg_sleep")).await, "f");
     assert_eq!(versions(&database).await, ["1"]);
     assert!(!table_exists(&database, "b").await);
     crate::support::write(files.path(), "2_b.sql", "CREATE TABLE b ();");
@@ -214,7 +214,7 @@ async fn after_a_kill_the_next_run_goes_on() {
         ("2_b.sql", "CREATE TABLE b ();\nSELECT pg_sleep(1);"),
     ]);
     let mut process = start(program(&database).arg("--migrations").arg(files.path()));
-    until(&database, &is_running("CREATE TABLE b")).await;
+    until(&database, &is_running("SELECT pg_sleep")).await;
     process.kill().unwrap();
     process.wait().unwrap();
 

@@ -2,11 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod down;
 mod files;
 mod history;
 mod locks;
 mod pooler;
 mod settings;
+mod stepwise;
 mod support;
 mod up;
 mod wait;

@@ -1,0 +1,272 @@
+//! A database as a command finds it: connected, with its history read, and the files to compare it with.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use advisory_lock::LockName;
+use connection::{Connector, cancel};
+use exit_code::{ExitCode, Failure};
+use shutdown::Shutdown;
+
+use crate::error::MigrationError;
+use crate::execution::{Direction, Unfinished, unfinished};
+use crate::files::MigrationSet;
+use crate::history::{self, Applied};
+use crate::plan::Rules;
+use crate::session::Session;
+use crate::settings::MigrationSettings;
+
+/// A database, opened for one command.
+pub(crate) struct Database {
+    pub(crate) settings: MigrationSettings,
+    pub(crate) connector: Connector,
+    pub(crate) session: Session,
+    /// As it was read last.
+    pub(crate) history: Vec<Applied>,
+    /// Migrations without a transaction that were begun and have not come to their end.
+    pub(crate) unfinished: Vec<Unfinished>,
+    pub(crate) started: Instant,
+    lock: LockName,
+}
+
+/// Opens the database and does `work` with it. When the process is asked to stop, the statement that is running is
+/// cancelled.
+///
+/// The history is read without the lock: whoever has nothing to do need not wait for a long run of somebody else. The
+/// files are read meanwhile, on a thread of their own.
+pub(crate) async fn with<Outcome>(
+    settings: MigrationSettings,
+    shutdown: &Shutdown,
+    work: impl AsyncFnOnce(Database, MigrationSet) -> Result<Outcome, MigrationError>,
+) -> Result<Outcome, MigrationError> {
+    let files = read(settings.directories.clone());
+    open(settings, shutdown, files, work).await
+}
+
+/// Opens the database without reading files.
+pub(crate) async fn with_history<Outcome>(
+    settings: MigrationSettings,
+    shutdown: &Shutdown,
+    work: impl AsyncFnOnce(Database) -> Result<Outcome, MigrationError>,
+) -> Result<Outcome, MigrationError> {
+    let nothing = std::future::ready(Ok(()));
+    open(settings, shutdown, nothing, async |database, ()| {
+        work(database).await
+    })
+    .await
+}
+
+/// Opens the database without reading its history, which another tool may have written.
+pub(crate) async fn with_foreign<Outcome>(
+    settings: MigrationSettings,
+    shutdown: &Shutdown,
+    work: impl AsyncFnOnce(Database, MigrationSet) -> Result<Outcome, MigrationError>,
+) -> Result<Outcome, MigrationError> {
+    let files = read(settings.directories.clone());
+    let begun = async { tokio::try_join!(files, Database::connect(settings)) };
+    guarded(begun, shutdown, work).await
+}
+
+async fn open<Files, Outcome>(
+    settings: MigrationSettings,
+    shutdown: &Shutdown,
+    files: impl Future<Output = Result<Files, MigrationError>>,
+    work: impl AsyncFnOnce(Database, Files) -> Result<Outcome, MigrationError>,
+) -> Result<Outcome, MigrationError> {
+    let begun = async { tokio::try_join!(files, Database::open(settings)) };
+    guarded(begun, shutdown, work).await
+}
+
+async fn guarded<Files, Outcome>(
+    begun: impl Future<Output = Result<(Files, Database), MigrationError>>,
+    shutdown: &Shutdown,
+    work: impl AsyncFnOnce(Database, Files) -> Result<Outcome, MigrationError>,
+) -> Result<Outcome, MigrationError> {
+    let (files, database) = shutdown
+        .guard(Box::pin(begun), async {})
+        .await
+        .ok_or(MigrationError::Terminated)??;
+    let token = database.session.connection().cancel_token();
+    let tls = database.connector.tls();
+    shutdown
+        .guard(Box::pin(work(database, files)), cancel(&token, tls))
+        .await
+        .ok_or(MigrationError::Terminated)?
+}
+
+async fn read(directories: Vec<PathBuf>) -> Result<MigrationSet, MigrationError> {
+    if directories.is_empty() {
+        return Ok(MigrationSet::embedded()?);
+    }
+    let span = tracing::Span::current();
+    let reading = tokio::task::spawn_blocking(move || {
+        span.in_scope(|| MigrationSet::from_directories(&directories))
+    });
+    match reading.await {
+        Ok(set) => Ok(set?),
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
+impl Database {
+    async fn open(settings: MigrationSettings) -> Result<Self, MigrationError> {
+        let mut database = Self::connect(settings).await?;
+        database.session.location().require_ours()?;
+        database.read().await?;
+        Ok(database)
+    }
+
+    async fn connect(settings: MigrationSettings) -> Result<Self, MigrationError> {
+        let started = Instant::now();
+        let connector = Connector::new(
+            settings.connection.clone(),
+            "database-migration",
+            settings.server_options(),
+        )?;
+        let connection = connector.wait().await?;
+        let user = settings.connection.user();
+        let location = history::find(&connection, &settings.table, user).await?;
+        let lock = LockName::new(&[
+            "database-migration",
+            &location.database,
+            &location.schema,
+            &location.table,
+        ]);
+        Ok(Self {
+            session: Session::new(&connector, connection, location),
+            settings,
+            connector,
+            history: Vec::new(),
+            unfinished: Vec::new(),
+            started,
+            lock,
+        })
+    }
+
+    async fn read(&mut self) -> Result<(), MigrationError> {
+        self.history = self.session.history().await?;
+        self.unfinished = unfinished(&self.session)
+            .await
+            .map_err(MigrationError::server("reading how far migrations came"))?;
+        Ok(())
+    }
+
+    /// Which contradictions between files and history stop a run.
+    pub(crate) fn rules(&self) -> Rules {
+        Rules {
+            checksum_validation: self.settings.checksum_validation,
+            out_of_order: self.settings.out_of_order,
+        }
+    }
+
+    /// The database's name.
+    pub(crate) fn name(&self) -> &str {
+        &self.session.location().database
+    }
+
+    /// Excludes all other runs on this history.
+    pub(crate) async fn exclude_others(&self) -> Result<(), MigrationError> {
+        let connection = self.session.connection();
+        self.connector.require_session(connection).await?;
+        advisory_lock::acquire(connection, &self.lock, self.settings.runner_wait).await?;
+        Ok(())
+    }
+
+    /// Excludes all other runs on this history, and reads it again.
+    pub(crate) async fn lock(&mut self) -> Result<(), MigrationError> {
+        self.exclude_others().await?;
+        self.locate().await?;
+        self.read().await
+    }
+
+    /// Looks for the history's table again.
+    pub(crate) async fn locate(&mut self) -> Result<(), MigrationError> {
+        let user = self.settings.connection.user();
+        let connection = self.session.connection();
+        let location = history::find(connection, &self.settings.table, user).await?;
+        location.require_ours()?;
+        self.session.relocate(location);
+        Ok(())
+    }
+
+    /// Between two versions there is nothing to compare with files.
+    pub(crate) fn require_no_unfinished_down(&self) -> Result<(), UnfinishedError> {
+        self.require_none_unfinished(Direction::Down)
+    }
+
+    /// What an unfinished migration has made would stay behind if those before it were undone.
+    pub(crate) fn require_no_unfinished_up(&self) -> Result<(), UnfinishedError> {
+        self.require_none_unfinished(Direction::Up)
+    }
+
+    fn require_none_unfinished(&self, direction: Direction) -> Result<(), UnfinishedError> {
+        let found = self
+            .unfinished
+            .iter()
+            .find(|unfinished| unfinished.direction == direction);
+        match found {
+            Some(unfinished) => Err(UnfinishedError(unfinished.clone())),
+            None => Ok(()),
+        }
+    }
+
+    /// Creates the history if it is not there. Only to be called by the holder of the lock.
+    pub(crate) async fn create_history(&mut self) -> Result<(), MigrationError> {
+        self.session
+            .create_history()
+            .await
+            .map_err(|error| MigrationError::Creation {
+                table: self.session.location().qualified(),
+                problem: error.to_string(),
+            })
+    }
+
+    /// Lets others run, and disconnects.
+    pub(crate) async fn unlock(self) -> Result<(), MigrationError> {
+        advisory_lock::release(self.session.connection(), &self.lock).await?;
+        self.session.close().await;
+        Ok(())
+    }
+}
+
+/// A migration without a transaction was begun in the other direction and has not come to its end.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "version {} was being {} when that was interrupted, after {} of its statements; nothing was changed",
+    .0.version,
+    .0.direction.participle(),
+    .0.finished
+)]
+pub struct UnfinishedError(Unfinished);
+
+impl Failure for UnfinishedError {
+    fn exit_code(&self) -> ExitCode {
+        ExitCode::Disagreement
+    }
+
+    fn next_step(&self) -> Option<String> {
+        let version = self.0.version;
+        Some(match self.0.direction {
+            Direction::Up => format!(
+                "finish it with database-migration up; or take back by hand what it has done, then run \
+                 database-migration repair --forget-unfinished {version}"
+            ),
+            Direction::Down => format!(
+                "finish it with database-migration down --steps 1; or bring back by hand what it has taken away, then \
+                 run database-migration repair --forget-unfinished {version}"
+            ),
+        })
+    }
+}
+
+/// In which state a database is, in words.
+pub(crate) fn state(current: Option<&Applied>) -> String {
+    match current {
+        Some(current) => format!(
+            "the database is at version {} {}",
+            current.version(),
+            current.name()
+        ),
+        None => "no migration is applied".to_owned(),
+    }
+}

@@ -1,0 +1,180 @@
+//! Why a migration failed, shown as a compiler would.
+
+use std::fmt::{self, Write as _};
+
+use connection::sqlstate;
+use exit_code::{ExitCode, Failure};
+use tokio_postgres::error::{DbError, ErrorPosition};
+
+use crate::execution::Change;
+use crate::session::SessionError;
+
+/// Why a migration was not applied, or not undone.
+#[derive(Debug)]
+pub struct ApplyError {
+    place: String,
+    problem: String,
+    excerpt: Option<String>,
+    is_lock_timeout: bool,
+    /// What remains of it in the database: nothing for one that ran in a transaction.
+    remains: Option<String>,
+}
+
+impl std::error::Error for ApplyError {}
+
+impl fmt::Display for ApplyError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {}", self.place, self.problem)?;
+        if let Some(excerpt) = &self.excerpt {
+            write!(formatter, "\n{excerpt}")?;
+        }
+        if let Some(remains) = &self.remains {
+            write!(formatter, "\n  done: {remains}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Failure for ApplyError {
+    fn exit_code(&self) -> ExitCode {
+        if self.is_lock_timeout {
+            ExitCode::LockTimeout
+        } else {
+            ExitCode::Failed
+        }
+    }
+
+    fn next_step(&self) -> Option<String> {
+        Some(if self.is_lock_timeout {
+            "end the transaction that holds the lock (SELECT pid, query FROM pg_stat_activity WHERE state <> 'idle'), \
+             or allow more time with MIGRATION_LOCK_RETRY; then run again"
+                .to_owned()
+        } else if self.remains.is_some() {
+            "correct the statement, or the data it stumbled over, and run again: it goes on with that statement"
+                .to_owned()
+        } else {
+            "the migration was rolled back; correct it and run again".to_owned()
+        })
+    }
+}
+
+impl ApplyError {
+    /// An error of the server, or of the connection to it. `statement` is the one that ran, if that is known.
+    pub(crate) fn new(change: &Change<'_>, statement: Option<usize>, error: &SessionError) -> Self {
+        let Some(answer) = error.answer() else {
+            return Self::plain(
+                change,
+                statement,
+                format!(
+                    "{error}; whether the last statement was committed is known to the next run, which goes on from \
+                     there"
+                ),
+            );
+        };
+        Self {
+            problem: problem(answer),
+            is_lock_timeout: sqlstate::is_lock_not_available(answer.code()),
+            ..Self::at(change, offset(change, statement, answer))
+        }
+    }
+
+    /// An error that we have found ourselves.
+    pub(crate) fn plain(change: &Change<'_>, statement: Option<usize>, problem: String) -> Self {
+        let start = statement.map(|index| change.script.statements[index].range.start);
+        Self {
+            problem,
+            ..Self::at(change, start)
+        }
+    }
+
+    /// Says what remains in the database of a migration that did not run in a transaction.
+    pub(crate) fn with_remains(mut self, remains: String) -> Self {
+        self.remains = Some(remains);
+        self
+    }
+
+    fn at(change: &Change<'_>, offset: Option<usize>) -> Self {
+        let path = change.path.display();
+        let (place, excerpt) = match offset.map(|offset| locate(change.script.sql, offset)) {
+            Some((line, column, text)) => {
+                let number = (change.first_line + line).to_string();
+                let margin = " ".repeat(number.len());
+                let indent = " ".repeat(column);
+                (
+                    format!("{path}:{number}:{}", column + 1),
+                    Some(format!("  {number} | {text}\n  {margin} | {indent}^")),
+                )
+            }
+            None => (format!("{path}:{}", change.first_line), None),
+        };
+        Self {
+            place,
+            problem: String::new(),
+            excerpt,
+            is_lock_timeout: false,
+            remains: None,
+        }
+    }
+}
+
+/// Where in the script it is: as the server says, else where the statement begins.
+fn offset(change: &Change<'_>, statement: Option<usize>, answer: &DbError) -> Option<usize> {
+    let index = statement?;
+    let statement = &change.script.statements[index];
+    let text = change.script.text(statement);
+    match answer.position() {
+        Some(ErrorPosition::Original(position)) => {
+            Some(statement.range.start + offset_of_character(text, *position as usize))
+        }
+        _ if change.script.is_understood => Some(statement.range.start),
+        _ => None,
+    }
+}
+
+fn problem(answer: &DbError) -> String {
+    let mut problem = format!("{} (SQLSTATE {})", answer.message(), answer.code().code());
+    for (title, text) in [
+        ("detail", answer.detail()),
+        ("hint", answer.hint()),
+        ("where", answer.where_()),
+    ] {
+        if let Some(text) = text {
+            let _ = write!(problem, "\n  {title}: {text}");
+        }
+    }
+    problem
+}
+
+/// Where a character is that the server counts from 1.
+fn offset_of_character(sql: &str, position: usize) -> usize {
+    sql.char_indices()
+        .nth(position.saturating_sub(1))
+        .map_or(sql.len(), |(offset, _)| offset)
+}
+
+/// The line, counted from 0, the column in it, counted from 0, and the text of the line at an offset.
+fn locate(sql: &str, offset: usize) -> (usize, usize, &str) {
+    let before = &sql[..offset];
+    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    let line = before.matches('\n').count();
+    let column = sql[line_start..offset].chars().count();
+    let text = sql[line_start..].lines().next().unwrap_or_default();
+    (line, column, text)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn a_position_is_found_in_its_line() {
+        let sql = "CREATE TABLE ä (\n    id nosuchtype\n);";
+        let position = sql.chars().position(|character| character == 'n').unwrap() + 1;
+        let located = |position| locate(sql, offset_of_character(sql, position));
+        assert_eq!(located(position), (1, 7, "    id nosuchtype"));
+        assert_eq!(located(1), (0, 0, "CREATE TABLE ä ("));
+        assert_eq!(located(1000), (2, 2, ");"));
+    }
+}

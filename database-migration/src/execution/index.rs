@@ -1,0 +1,144 @@
+//! Indexes that are built concurrently: finding, comparing and removing what an interrupted build leaves.
+
+use tokio_postgres::SimpleQueryMessage;
+use tracing::info;
+
+use crate::script::ConcurrentIndex;
+use crate::session::{Query, Session, SessionError};
+use crate::sql::literal;
+
+/// What is there under an index's name.
+pub(super) enum IndexState {
+    Absent,
+    BeingBuilt { process: String },
+    Invalid { qualified: String },
+    Valid { existing: String },
+}
+
+/// SQL that fails if the index is there, but invalid: `IF NOT EXISTS` is content with such a one, which serves no query.
+pub(super) fn refusal_of_invalid(name: &str) -> String {
+    let message = literal(&format!("the index {name} exists, but is invalid"));
+    format!(
+        "DO $refusal$
+         BEGIN
+             IF EXISTS (
+                 SELECT FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
+                 WHERE indexrelid = to_regclass({}) AND relkind = 'i' AND NOT indisvalid
+             ) THEN
+                 RAISE object_not_in_prerequisite_state USING MESSAGE = {message},
+                     HINT = 'DROP INDEX ' || {} || ', which serves no query, and run again.';
+             END IF;
+         END
+         $refusal$",
+        literal(name),
+        literal(name),
+    )
+}
+
+/// Looks for an index in the schema of its table.
+pub(super) async fn state(
+    session: &Session,
+    index: &ConcurrentIndex,
+) -> Result<IndexState, SessionError> {
+    let answer = session
+        .connection()
+        .simple_query(&format!(
+            "SELECT indexrelid::regclass, indisvalid AND indisready, pg_get_indexdef(indexrelid),
+                    (SELECT max(pid) FROM pg_stat_progress_create_index WHERE index_relid = indexrelid)
+             FROM {}",
+            found(index)
+        ))
+        .await?;
+    let row = answer.into_iter().find_map(|message| match message {
+        SimpleQueryMessage::Row(row) => Some(row),
+        _ => None,
+    });
+    let text = |column| {
+        row.as_ref()
+            .and_then(|row| row.get(column))
+            .map(ToOwned::to_owned)
+    };
+    Ok(match (text(0), text(1).as_deref(), text(3)) {
+        (None, _, _) => IndexState::Absent,
+        (Some(_), _, Some(process)) => IndexState::BeingBuilt { process },
+        (Some(qualified), Some("f"), None) => IndexState::Invalid { qualified },
+        (Some(_), _, None) => IndexState::Valid {
+            existing: text(2).unwrap_or_default(),
+        },
+    })
+}
+
+/// Whether the index that is there is the one that the statement would make. The server itself is the judge: it makes
+/// such an index on an empty copy of the table, which is gone at once.
+pub(super) async fn is_of_definition(
+    session: &Session,
+    index: &ConcurrentIndex,
+) -> Result<bool, SessionError> {
+    let creation = index.on("index_to_compare", "pg_temp.table_to_compare");
+    let answer = session
+        .connection()
+        .simple_query(&format!(
+            "BEGIN; CREATE TEMPORARY TABLE table_to_compare (LIKE {}); {creation};
+             SELECT bool_and(here.indisunique = there.indisunique
+                 AND substr(pg_get_indexdef(here.indexrelid), strpos(pg_get_indexdef(here.indexrelid), ' USING '))
+                   = substr(pg_get_indexdef(there.indexrelid), strpos(pg_get_indexdef(there.indexrelid), ' USING ')))
+             FROM {}, pg_index AS here WHERE here.indexrelid = 'pg_temp.index_to_compare'::regclass;
+             ROLLBACK",
+            index.table,
+            found(index)
+        ))
+        .await;
+    let answer = match answer {
+        Ok(answer) => answer,
+        Err(error) => {
+            session.connection().batch_execute("ROLLBACK").await?;
+            return Err(SessionError::Transaction(error));
+        }
+    };
+    Ok(answer
+        .iter()
+        .any(|message| matches!(message, SimpleQueryMessage::Row(row) if row.get(0) == Some("t"))))
+}
+
+/// Drops an index while its table is in use.
+pub(super) async fn drop(session: &Session, qualified: &str) -> Result<(), SessionError> {
+    session.run(Query::own("SET lock_timeout = 0")).await?;
+    let statement = format!("DROP INDEX CONCURRENTLY IF EXISTS {qualified}");
+    session.run(Query::own(&statement)).await
+}
+
+/// Drops what an interrupted `REINDEX CONCURRENTLY` leaves: the index it was building, or the one it has replaced.
+pub(super) async fn drop_leftovers(session: &Session) -> Result<(), SessionError> {
+    let answer = session
+        .connection()
+        .simple_query(
+            "SELECT indexrelid::regclass
+             FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
+             WHERE NOT indisvalid AND relname ~ '_cc(new|old)[0-9]*$' AND pg_has_role(relowner, 'USAGE')
+               AND relnamespace <> 'pg_toast'::regnamespace
+               AND NOT EXISTS (SELECT FROM pg_stat_progress_create_index WHERE index_relid = indexrelid)",
+        )
+        .await?;
+    for message in &answer {
+        if let SimpleQueryMessage::Row(row) = message
+            && let Some(qualified) = row.get(0)
+        {
+            info!("{qualified} is left over from an interrupted REINDEX; it is dropped");
+            drop(session, qualified).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The row of the index in `pg_index`, as something to select from.
+fn found(index: &ConcurrentIndex) -> String {
+    format!(
+        "(SELECT pg_index.* FROM pg_class AS indexed
+          JOIN pg_class AS named ON named.relnamespace = indexed.relnamespace
+            AND named.relname = (parse_ident({}))[1]
+          JOIN pg_index ON indexrelid = named.oid
+          WHERE indexed.oid = to_regclass({})) AS there",
+        literal(&index.name),
+        literal(&index.table)
+    )
+}

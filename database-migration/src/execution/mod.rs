@@ -1,0 +1,127 @@
+//! Running one migration, up or down, and keeping the history in step.
+
+mod change;
+mod failure;
+mod index;
+mod progress;
+mod steps;
+mod stepwise;
+mod transaction;
+
+use std::time::{Duration, Instant};
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+use connection::Connector;
+use tracing::{Instrument, field, info_span, warn};
+
+pub use change::Direction;
+pub(crate) use change::{Change, insertion, kept};
+pub use failure::ApplyError;
+pub use steps::Unfinished;
+pub(crate) use steps::{STEPS_SUFFIX, steps_table, unfinished};
+
+use crate::execution::progress::Progress;
+use crate::session::{Session, SessionError};
+
+/// Runs a change to its end. What a lock keeps from running is tried again and again for up to `lock_retry`.
+pub(crate) async fn execute(
+    connector: &Connector,
+    session: &Session,
+    change: &Change<'_>,
+    lock_retry: Duration,
+) -> Result<Duration, ApplyError> {
+    let span = info_span!(
+        "migration",
+        otel.name = format!(
+            "migration {} {} {}",
+            change.direction, change.version, change.name
+        ),
+        otel.kind = "client",
+        db.system.name = "postgresql",
+        db.namespace = session.location().namespace(),
+        database.migration.direction = change.direction.to_string(),
+        database.migration.version = change.version,
+        database.migration.name = change.name,
+        database.migration.attempts = field::Empty,
+        db.response.status_code = field::Empty,
+        error.r#type = field::Empty,
+        otel.status_code = field::Empty,
+    );
+    let started = Instant::now();
+    let retry = Retry::new(change, lock_retry);
+    let work = async {
+        let outcome = if change.is_stepwise() {
+            stepwise::run(session, change, retry).await
+        } else {
+            transaction::run(session, change, retry).await
+        };
+        outcome.map(|()| started.elapsed())
+    };
+    Progress::new(connector, session, change)
+        .during(work)
+        .instrument(span)
+        .await
+}
+
+/// Tries again what only other transactions keep from running.
+pub(crate) struct Retry {
+    place: String,
+    limit: Duration,
+    started: Instant,
+    delays: <ExponentialBuilder as BackoffBuilder>::Backoff,
+    attempts: u32,
+}
+
+impl Retry {
+    fn new(change: &Change<'_>, limit: Duration) -> Self {
+        let delays = ExponentialBuilder::default()
+            .with_min_delay(Duration::from_millis(500))
+            .with_max_delay(Duration::from_secs(10))
+            .with_jitter()
+            .without_max_times()
+            .build();
+        Self {
+            place: change.path.display().to_string(),
+            limit,
+            started: Instant::now(),
+            delays,
+            attempts: 0,
+        }
+    }
+
+    /// Counts an attempt.
+    fn attempt(&mut self) {
+        self.attempts += 1;
+        tracing::Span::current().record("database.migration.attempts", i64::from(self.attempts));
+    }
+
+    /// Waits before the next attempt, or says that there is none. What failed must have been rolled back.
+    async fn waits_after(&mut self, error: &SessionError) -> bool {
+        let Some(code) = error.answer().map(|answer| answer.code().clone()) else {
+            record_failure("_OTHER");
+            return false;
+        };
+        let may_pass = connection::sqlstate::is_lost_to_other_transactions(&code);
+        if !may_pass || self.started.elapsed() >= self.limit {
+            record_failure(code.code());
+            return false;
+        }
+        let delay = self.delays.next().unwrap_or(Duration::from_secs(10));
+        warn!(
+            "{}: a lock was not granted in time, so the statement was rolled back with its transaction; attempt {} \
+             follows in {:.1} s",
+            self.place,
+            self.attempts + 1,
+            delay.as_secs_f64()
+        );
+        tokio::time::sleep(delay).await;
+        true
+    }
+}
+
+fn record_failure(status: &str) {
+    let span = tracing::Span::current();
+    span.record("db.response.status_code", status);
+    span.record("error.type", status);
+    span.record("otel.status_code", "ERROR");
+}

@@ -1,0 +1,285 @@
+//! A migration without a transaction around it, statement by statement.
+//!
+//! How far it came is kept in the database, so that the next run goes on after the last statement that has finished. A
+//! statement that can run in a transaction has one of its own together with the note that it is done. For any other the
+//! intent is committed first: a client that is killed does not stop the server, which may finish the statement.
+
+use tokio_postgres::error::SqlState;
+use tracing::info;
+
+use crate::execution::index::{self, IndexState};
+use crate::execution::steps::Steps;
+use crate::execution::{ApplyError, Change, Retry};
+use crate::script::{ConcurrentIndex, Kind, Repeat, Statement};
+use crate::session::{Query, Session, SessionError};
+
+/// Locks are waited for without a limit: a lock timeout would also cut short the wait for old snapshots, and leave
+/// things half done.
+const PATIENCE: &str = "SET lock_timeout = 0";
+
+/// What runs as the role that connected, whatever role the migration has set.
+const OWN_ROLE: &str = "RESET SESSION AUTHORIZATION; RESET ROLE";
+
+pub(super) async fn run(
+    session: &Session,
+    change: &Change<'_>,
+    mut retry: Retry,
+) -> Result<(), ApplyError> {
+    let untold = |error: SessionError| ApplyError::new(change, None, &error);
+    let steps = Steps::open(session, change).await.map_err(untold)?;
+    if let Some(statement) = steps.changed(change) {
+        return Err(ApplyError::plain(
+            change,
+            None,
+            format!(
+                "statement {} was begun by an earlier run, and is another one now; restore the file as it was then",
+                statement + 1
+            ),
+        ));
+    }
+    let mut stepwise = Stepwise {
+        session,
+        change,
+        steps,
+        settings: Vec::new(),
+    };
+    for (index, statement) in change.script.statements.iter().enumerate() {
+        stepwise
+            .step(index, statement, &mut retry)
+            .await
+            .map_err(|error| error.with_remains(stepwise.remains(index)))?;
+    }
+    let record = change.record(&session.location().qualified(), &stepwise.steps.began());
+    let removal = stepwise.steps.removal();
+    session
+        .transact(&[Query::own(&record), Query::own(&removal)])
+        .await
+        .map_err(untold)
+}
+
+struct Stepwise<'run> {
+    session: &'run Session,
+    change: &'run Change<'run>,
+    steps: Steps<'run>,
+    /// What the script has set for the session so far.
+    settings: Vec<&'run str>,
+}
+
+impl<'run> Stepwise<'run> {
+    async fn step(
+        &mut self,
+        index: usize,
+        statement: &'run Statement,
+        retry: &mut Retry,
+    ) -> Result<(), ApplyError> {
+        let is_setting = matches!(statement.kind, Kind::Setting);
+        if self.steps.is_finished(index) && !is_setting {
+            return Ok(());
+        }
+        loop {
+            retry.attempt();
+            let outcome = match &statement.kind {
+                Kind::Setting => self.set(statement).await,
+                Kind::BuildsIndex(definition) => {
+                    match self.prepare_index(index, definition).await? {
+                        Readiness::Done => return Ok(()),
+                        Readiness::Needed => self.build(index, statement, definition).await,
+                    }
+                }
+                Kind::Outside(repeat) => self.outside(index, statement, repeat).await,
+                Kind::Procedural => self.bare(index, statement).await,
+                _ => self.in_transaction(index, statement).await,
+            };
+            let Err(error) = outcome else {
+                return Ok(());
+            };
+            if !retry.waits_after(&error).await {
+                return Err(ApplyError::new(self.change, Some(index), &error));
+            }
+        }
+    }
+
+    /// What a script sets holds for all statements after it, in this run and in one that goes on later.
+    async fn set(&mut self, statement: &'run Statement) -> Result<(), SessionError> {
+        let text = self.change.script.text(statement);
+        self.restore_settings().await?;
+        self.session.run(self.query(statement)).await?;
+        self.settings.push(text);
+        Ok(())
+    }
+
+    async fn in_transaction(
+        &self,
+        index: usize,
+        statement: &Statement,
+    ) -> Result<(), SessionError> {
+        let note = self.steps.note(index, self.change.script.text(statement));
+        self.restore_settings().await?;
+        self.session
+            .transact_in_session(&[
+                self.query(statement),
+                Query::own(OWN_ROLE),
+                Query::own(&note),
+            ])
+            .await
+    }
+
+    /// Runs a statement between the notes that it is begun and that it has finished.
+    async fn bare(&self, index: usize, statement: &Statement) -> Result<(), SessionError> {
+        let text = self.change.script.text(statement);
+        self.steps.begin(index, text).await?;
+        self.restore_settings().await?;
+        if statement.kind.is_patient() {
+            self.session.run(Query::own(PATIENCE)).await?;
+        }
+        let outcome = self.session.run(self.query(statement)).await;
+        match outcome {
+            Ok(()) => self.steps.finish(index).await,
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn outside(
+        &self,
+        index: usize,
+        statement: &Statement,
+        repeat: &Repeat,
+    ) -> Result<(), SessionError> {
+        let was_interrupted = self.steps.was_interrupted(index);
+        if was_interrupted && matches!(repeat, Repeat::IndexesMayBeLeft) {
+            index::drop_leftovers(self.session).await?;
+        }
+        let Err(error) = self.bare(index, statement).await else {
+            return Ok(());
+        };
+        let Some(code) = error.answer().map(|answer| answer.code().clone()) else {
+            return Err(error);
+        };
+        match repeat {
+            Repeat::IndexMayBeGone if was_interrupted && code == SqlState::UNDEFINED_OBJECT => {
+                self.steps.finish(index).await
+            }
+            Repeat::Finalize(_) if was_interrupted && code == SqlState::UNDEFINED_TABLE => {
+                self.steps.finish(index).await
+            }
+            Repeat::Finalize(finishing)
+                if was_interrupted && code == SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE =>
+            {
+                self.session.run(Query::own(finishing)).await?;
+                self.steps.finish(index).await
+            }
+            // What was begun here may be half done: the intent stays for the next run.
+            _ => Err(error),
+        }
+    }
+
+    /// Looks for the index before it is built: an earlier run may have left it whole, or broken.
+    async fn prepare_index(
+        &self,
+        index: usize,
+        definition: &ConcurrentIndex,
+    ) -> Result<Readiness, ApplyError> {
+        let failed = |error: SessionError| ApplyError::new(self.change, Some(index), &error);
+        let refused = |problem| Err(ApplyError::plain(self.change, Some(index), problem));
+        self.restore_settings().await.map_err(failed)?;
+        let name = &definition.name;
+        match index::state(self.session, definition)
+            .await
+            .map_err(failed)?
+        {
+            IndexState::BeingBuilt { process } => refused(format!(
+                "the index {name} is being built by server process {process}; wait until it is done, then run again"
+            )),
+            IndexState::Invalid { qualified } => {
+                info!(
+                    "{qualified} is invalid, as an interrupted build leaves an index; it is dropped and built again"
+                );
+                index::drop(self.session, &qualified)
+                    .await
+                    .map_err(failed)?;
+                Ok(Readiness::Needed)
+            }
+            IndexState::Valid { existing }
+                if self.steps.was_interrupted(index) || definition.is_unless_exists =>
+            {
+                if index::is_of_definition(self.session, definition)
+                    .await
+                    .map_err(failed)?
+                {
+                    let text = self
+                        .change
+                        .script
+                        .text(&self.change.script.statements[index]);
+                    let note = self.steps.note(index, text);
+                    self.session
+                        .transact(&[Query::own(&note)])
+                        .await
+                        .map_err(failed)?;
+                    return Ok(Readiness::Done);
+                }
+                refused(format!(
+                    "there is another index of this name; drop it, or give the new one another name\n  \
+                     existing: {existing}"
+                ))
+            }
+            // One that is there already the server refuses, and says so better.
+            IndexState::Absent | IndexState::Valid { .. } => Ok(Readiness::Needed),
+        }
+    }
+
+    async fn build(
+        &self,
+        index: usize,
+        statement: &Statement,
+        definition: &ConcurrentIndex,
+    ) -> Result<(), SessionError> {
+        let outcome = self.bare(index, statement).await;
+        let Err(error) = outcome else {
+            return Ok(());
+        };
+        if error.answer().is_some() {
+            // The server has given up; what it leaves is ours to remove, in the next run if this one is being stopped.
+            self.restore_settings().await?;
+            if let IndexState::Invalid { qualified } =
+                index::state(self.session, definition).await?
+            {
+                index::drop(self.session, &qualified).await?;
+            }
+            self.steps.forget(index).await?;
+        }
+        Err(error)
+    }
+
+    /// Before each statement, since our own notes are taken without what the script has set.
+    async fn restore_settings(&self) -> Result<(), SessionError> {
+        self.session.reset().await?;
+        for setting in &self.settings {
+            self.session.run(Query::own(setting)).await?;
+        }
+        Ok(())
+    }
+
+    fn query(&self, statement: &'run Statement) -> Query<'run> {
+        Query {
+            sql: self.change.script.text(statement),
+            summary: Some(&statement.summary),
+        }
+    }
+
+    /// What is in the database when a statement has failed.
+    fn remains(&self, failed: usize) -> String {
+        let all = self.change.script.statements.len();
+        match failed {
+            0 => format!("none of the {all} statements, which run without a transaction"),
+            1 => format!("the first of the {all} statements, which run without a transaction"),
+            done => {
+                format!("the first {done} of the {all} statements, which run without a transaction")
+            }
+        }
+    }
+}
+
+enum Readiness {
+    Needed,
+    Done,
+}
