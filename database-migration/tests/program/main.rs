@@ -2,13 +2,16 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod adopt;
 mod down;
 mod files;
 mod history;
 mod locks;
 mod pooler;
 mod settings;
+mod status;
 mod stepwise;
 mod support;
 mod up;
+mod verify;
 mod wait;

@@ -56,3 +56,35 @@ pub(crate) fn last_lines(ended: &Ended) -> String {
     let lines: Vec<_> = ended.stdout.lines().chain(ended.stderr.lines()).collect();
     lines[lines.len().saturating_sub(10)..].join("\n")
 }
+
+/// A role that may read the schema `public` of a test's database, and no more. Its password is its name.
+pub(crate) struct ReadOnlyRole<'database> {
+    database: &'database Database<'database>,
+    name: String,
+}
+
+pub(crate) async fn read_only_role<'database>(
+    database: &'database Database<'database>,
+) -> ReadOnlyRole<'database> {
+    let name = format!("{}_reader", database.name());
+    database
+        .execute(&format!(
+            "CREATE ROLE {name} LOGIN PASSWORD '{name}'; GRANT SELECT ON ALL TABLES IN SCHEMA public TO {name}"
+        ))
+        .await;
+    ReadOnlyRole { database, name }
+}
+
+impl ReadOnlyRole<'_> {
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Roles belong to the server, not to the database that goes with its test.
+    pub(crate) async fn drop(self) {
+        let name = &self.name;
+        self.database
+            .execute(&format!("DROP OWNED BY {name}; DROP ROLE {name}"))
+            .await;
+    }
+}
