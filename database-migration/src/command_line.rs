@@ -6,12 +6,15 @@ use environment::Environment;
 use program::{Context, Lifetime, Program};
 
 use crate::commands::down::{DownOptions, DownTarget};
+use crate::commands::lint::LintError;
 use crate::commands::repair::RepairOptions;
 use crate::commands::status::StatusReport;
 use crate::commands::up::UpOptions;
-use crate::commands::{adopt, baseline, down, redo, repair, status, up, verify, wait};
+use crate::commands::{adopt, baseline, down, lint, plan, redo, repair, status, up, verify, wait};
 use crate::error::MigrationError;
-use crate::settings::MigrationSettings;
+use crate::lint::{Levels, LintFormat, LintSettings, PostgresVersion};
+use crate::preview::PlanFormat;
+use crate::settings::{self, MigrationSettings};
 
 const PROGRAM: Program = Program {
     name: "database-migration",
@@ -56,6 +59,14 @@ enum Command {
     },
     /// Show what is applied and what is pending
     Status(Status),
+    /// Show what up would do to the database as it is now; changes nothing
+    Plan {
+        /// How to show it
+        #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
+        format: PlanFormat,
+    },
+    /// Look for what will not run or make others wait in the migration files; needs no database
+    Lint(Lint),
     /// Check files, history and catalog; changes nothing
     Verify,
     /// Bring the history in line with the files, after a look at both
@@ -74,6 +85,28 @@ enum Command {
     },
     /// Wait until the server lets the user into the database; changes nothing
     Wait,
+}
+
+#[derive(Args)]
+struct Lint {
+    /// Fail when this rule finds something; all stands for every rule that is on; may be repeated
+    #[arg(long, value_name = "RULE")]
+    deny: Vec<String>,
+    /// Only report what this rule finds; all stands for every rule that is on; may be repeated
+    #[arg(long, value_name = "RULE")]
+    warn: Vec<String>,
+    /// Turn this rule off; may be repeated
+    #[arg(long, value_name = "RULE")]
+    allow: Vec<String>,
+    /// How to show what is found
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
+    format: LintFormat,
+    /// Only write the names of all rules, with what each is without options, and why
+    #[arg(long)]
+    list_rules: bool,
+    /// The version of the server that the migrations are for
+    #[arg(long, value_name = "VERSION", default_value = "16")]
+    pg_version: PostgresVersion,
 }
 
 #[derive(Args, Default)]
@@ -146,7 +179,7 @@ fn after_help() -> String {
         "Environment variables [default]:\n{}{}{}\n\
          Exit codes:\n  \
          0  the database is at the newest version, or ahead of it\n  \
-         1  the work failed; the message says in which state the database is\n  \
+         1  the work failed, or lint denies something; the message says in which state the database is\n  \
          2  bad usage, configuration or migration files\n  \
          3  migrations are pending (status --exit-code)\n  \
          4  migration files, history and database disagree\n  \
@@ -163,9 +196,14 @@ fn after_help() -> String {
 #[must_use]
 pub fn main() -> std::process::ExitCode {
     let arguments = Arguments::parse();
-    PROGRAM.run(Environment::of_process(), async |context| {
-        run(arguments, context).await
-    })
+    let environment = Environment::of_process();
+    let writes_document = arguments.writes_document();
+    let work = async |context| run(arguments, context).await;
+    if writes_document {
+        PROGRAM.run_for_document(environment, work)
+    } else {
+        PROGRAM.run(environment, work)
+    }
 }
 
 async fn run(arguments: Arguments, context: Context) -> Result<String, MigrationError> {
@@ -189,6 +227,8 @@ async fn run(arguments: Arguments, context: Context) -> Result<String, Migration
             Ok(summary.to_string())
         }
         Command::Status(arguments) => arguments.show(status::status(settings()?, shutdown).await?),
+        Command::Plan { format } => plan::run(settings()?, format, shutdown).await,
+        Command::Lint(lint) => Ok(lint.run(&environment, &arguments.migrations)?),
         Command::Verify => verify::verify(settings()?, shutdown).await,
         Command::Repair(arguments) => {
             repair::repair(settings()?, arguments.options(), shutdown).await
@@ -200,6 +240,36 @@ async fn run(arguments: Arguments, context: Context) -> Result<String, Migration
                 ConnectionSettings::from_environment(&environment).map_err(ConnectError::from)?;
             Ok(wait::wait(settings, shutdown).await?)
         }
+    }
+}
+
+impl Arguments {
+    /// Whether standard output is for a document that another program reads.
+    fn writes_document(&self) -> bool {
+        match &self.command {
+            Some(Command::Status(status)) => status.format == Format::Json,
+            Some(Command::Plan { format }) => *format == PlanFormat::Json,
+            Some(Command::Lint(lint)) => lint.format != LintFormat::Text,
+            _ => false,
+        }
+    }
+}
+
+impl Lint {
+    fn run(&self, environment: &Environment, directories: &[String]) -> Result<String, LintError> {
+        if self.list_rules {
+            return lint::list_rules();
+        }
+        let directories = settings::directories(
+            environment,
+            environment.get(&environment.name("MIGRATIONS_DIR")),
+            directories,
+        )?;
+        let settings = LintSettings {
+            levels: Levels::new(&self.deny, &self.warn, &self.allow)?,
+            postgres_version: Some(self.pg_version),
+        };
+        lint::run(&directories, &settings, self.format)
     }
 }
 

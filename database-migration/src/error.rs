@@ -1,5 +1,7 @@
 //! Why a command failed.
 
+use std::io;
+
 use advisory_lock::LockError;
 use connection::ConnectError;
 use exit_code::{ExitCode, Failure};
@@ -7,6 +9,7 @@ use exit_code::{ExitCode, Failure};
 use crate::commands::adopt::AdoptError;
 use crate::commands::baseline::BaselineError;
 use crate::commands::down::DownError;
+use crate::commands::lint::LintError;
 use crate::commands::repair::RepairError;
 use crate::commands::wait::WaitError;
 use crate::database::UnfinishedError;
@@ -69,6 +72,9 @@ pub enum MigrationError {
     /// The history may not begin so.
     #[error(transparent)]
     Baseline(#[from] BaselineError),
+    /// The linter denies something, or could not be asked.
+    #[error(transparent)]
+    Lint(#[from] LintError),
     /// The history of another tool cannot be taken over.
     #[error(transparent)]
     Adopt(#[from] AdoptError),
@@ -78,6 +84,9 @@ pub enum MigrationError {
     /// The catalog of the database is not as it should be.
     #[error("{0} of the checks above failed")]
     Verification(usize),
+    /// What was found could not be written.
+    #[error("the result could not be written: {0}")]
+    Output(#[from] io::Error),
     /// The server refused something of ours.
     #[error("{attempt} failed: {problem}")]
     Server {
@@ -121,10 +130,12 @@ impl MigrationError {
             Self::Down(error) => Some(error),
             Self::Repair(error) => Some(error),
             Self::Baseline(error) => Some(error),
+            Self::Lint(error) => Some(error),
             Self::Adopt(error) => Some(error),
             Self::Creation { .. }
             | Self::Pending(_)
             | Self::Verification(_)
+            | Self::Output(_)
             | Self::Server { .. }
             | Self::Terminated => None,
         }
@@ -153,6 +164,7 @@ impl Failure for MigrationError {
             (None, Self::Verification(_)) => {
                 Some("each of them says what to do about it".to_owned())
             }
+            (None, Self::Output(_)) => None,
             (None, _) => Some("run again; it goes on where it stopped".to_owned()),
         }
     }

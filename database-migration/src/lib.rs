@@ -26,8 +26,11 @@ mod error;
 mod execution;
 mod files;
 mod history;
+mod lint;
 mod loss;
 mod plan;
+mod preview;
+mod relation_name;
 mod script;
 mod session;
 mod settings;
@@ -38,6 +41,8 @@ pub use catalog::Drift;
 pub use commands::adopt::{AdoptError, adopt};
 pub use commands::baseline::{BaselineError, baseline};
 pub use commands::down::{DownError, DownOptions, DownSummary, DownTarget, down};
+pub use commands::lint::LintError;
+pub use commands::plan::plan;
 pub use commands::redo::{RedoSummary, redo};
 pub use commands::repair::{RepairError, RepairOptions, repair};
 pub use commands::status::{MigrationStatus, State, StatusReport, status};
@@ -47,9 +52,16 @@ pub use commands::wait::{WaitError, wait};
 pub use database::UnfinishedError;
 pub use error::MigrationError;
 pub use execution::{ApplyError, Direction, Unfinished};
-pub use files::{DownScript, FileError, Header, MigrationFile, MigrationSet, Problem, Transaction};
+pub use files::{
+    DownScript, FileError, Header, HeaderLine, MigrationFile, MigrationSet, Problem, Transaction,
+};
 pub use history::{Applied, HistoryError};
+pub use lint::{
+    Finding, Level, Levels, LintFormat, LintSettings, PostgresVersion, Report, UnknownRule, lint,
+    rule_list,
+};
 pub use loss::Loss;
 pub use plan::{Disagreement, Plan, Rules};
+pub use preview::{PlanFormat, Preview};
 pub use settings::{MigrationSettings, VARIABLES};
 pub use target::TargetError;

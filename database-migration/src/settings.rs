@@ -58,6 +58,23 @@ struct Variables {
     migration_runner_wait: Option<String>,
 }
 
+/// The directories of migration files: those of the variable `MIGRATIONS_DIR`, or those of the command line, which win.
+pub(crate) fn directories(
+    environment: &Environment,
+    variable: Option<&str>,
+    arguments: &[String],
+) -> Result<Vec<PathBuf>, SettingError> {
+    if arguments.is_empty() {
+        value::directories(
+            &environment.name("MIGRATIONS_DIR"),
+            variable.unwrap_or_default(),
+        )
+    } else {
+        let checked = |path: &String| value::directory("--migrations", path);
+        arguments.iter().map(checked).collect()
+    }
+}
+
 impl MigrationSettings {
     /// Reads the settings; `directories` are those of the command line, which win.
     pub fn from_environment(
@@ -66,13 +83,8 @@ impl MigrationSettings {
     ) -> Result<Self, SettingError> {
         let variables: Variables = environment.read()?;
         let name = |variable: &str| environment.name(variable);
-        let directories = if directories.is_empty() {
-            let list = variables.migrations_dir.as_deref().unwrap_or_default();
-            value::directories(&name("MIGRATIONS_DIR"), list)?
-        } else {
-            let checked = |path: &String| value::directory("--migrations", path);
-            directories.iter().map(checked).collect::<Result<_, _>>()?
-        };
+        let list = variables.migrations_dir.as_deref();
+        let directories = self::directories(environment, list, directories)?;
         let duration = |variable: &str, value: Option<String>, default: Duration| {
             value.map_or(Ok(default), |value| {
                 value::duration(&name(variable), &value)

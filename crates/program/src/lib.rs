@@ -5,7 +5,7 @@ use std::future::Future;
 use environment::Environment;
 use exit_code::{ExitCode, Failure};
 use shutdown::Shutdown;
-use telemetry::Telemetry;
+use telemetry::{LogOutput, Telemetry};
 use tracing::{Instrument, Span, error, field, info, info_span};
 
 /// A program, as its users know it.
@@ -50,7 +50,36 @@ impl Program {
         Outcome: Future<Output = Result<String, Error>>,
         Error: Failure,
     {
-        let telemetry = match Telemetry::start(self.name, self.version, &environment) {
+        self.run_with_log(LogOutput::ByLevel, environment, work)
+    }
+
+    /// Does the same for work that writes a document to standard output: every line of the log, the verdict too, goes
+    /// to standard error.
+    pub fn run_for_document<Work, Outcome, Error>(
+        self,
+        environment: Environment,
+        work: Work,
+    ) -> std::process::ExitCode
+    where
+        Work: FnOnce(Context) -> Outcome,
+        Outcome: Future<Output = Result<String, Error>>,
+        Error: Failure,
+    {
+        self.run_with_log(LogOutput::StandardError, environment, work)
+    }
+
+    fn run_with_log<Work, Outcome, Error>(
+        self,
+        output: LogOutput,
+        environment: Environment,
+        work: Work,
+    ) -> std::process::ExitCode
+    where
+        Work: FnOnce(Context) -> Outcome,
+        Outcome: Future<Output = Result<String, Error>>,
+        Error: Failure,
+    {
+        let telemetry = match Telemetry::start(self.name, self.version, &environment, output) {
             Ok(telemetry) => telemetry,
             Err(error) => {
                 // There is no log yet to say it in.

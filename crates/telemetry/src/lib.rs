@@ -22,6 +22,8 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::export::Exporting;
 use crate::startup::Startup;
 
+pub use crate::log::LogOutput;
+
 /// The variables of this crate with their meaning, for `--help` texts.
 pub const VARIABLES: &str = "  LOG_FORMAT          text or json [text]
   LOG_LEVEL           error, warn, info, debug or trace [info]
@@ -46,6 +48,7 @@ impl Telemetry {
         service: &'static str,
         version: &'static str,
         environment: &Environment,
+        output: LogOutput,
     ) -> Result<Self, SettingError> {
         let level = log::level(environment)?;
         let format = log::Format::from_environment(environment)?;
@@ -70,7 +73,7 @@ impl Telemetry {
         });
         tracing_subscriber::registry()
             .with(spans)
-            .with(log::layer(format).with_filter(ours(level)))
+            .with(log::layer(format, output).with_filter(ours(level)))
             .init();
         if let Some(problem) = startup.problem() {
             tracing::warn!("{problem}");

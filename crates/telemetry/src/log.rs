@@ -8,7 +8,7 @@ use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::format::Writer;
-use tracing_subscriber::fmt::writer::MakeWriterExt;
+use tracing_subscriber::fmt::writer::{BoxMakeWriter, MakeWriterExt};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
@@ -50,14 +50,32 @@ pub(crate) fn level(environment: &Environment) -> Result<LevelFilter, SettingErr
     }
 }
 
-/// Facts go to standard output, warnings and errors to standard error.
-pub(crate) fn layer<S>(format: Format) -> Box<dyn Layer<S> + Send + Sync>
+/// Where log lines go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogOutput {
+    /// Facts go to standard output, warnings and errors to standard error.
+    ByLevel,
+    /// All lines go to standard error, since standard output is for a document.
+    StandardError,
+}
+
+impl LogOutput {
+    fn writer(self) -> BoxMakeWriter {
+        match self {
+            Self::ByLevel => {
+                let warnings = std::io::stderr.with_max_level(Level::WARN);
+                BoxMakeWriter::new(warnings.or_else(std::io::stdout))
+            }
+            Self::StandardError => BoxMakeWriter::new(std::io::stderr),
+        }
+    }
+}
+
+pub(crate) fn layer<S>(format: Format, output: LogOutput) -> Box<dyn Layer<S> + Send + Sync>
 where
     S: Subscriber + for<'span> LookupSpan<'span>,
 {
-    let writer = std::io::stderr
-        .with_max_level(Level::WARN)
-        .or_else(std::io::stdout);
+    let writer = output.writer();
     let layer = tracing_subscriber::fmt::layer().with_writer(writer);
     match format {
         Format::Text => layer.event_format(Text).boxed(),

@@ -3,6 +3,8 @@
 pub(crate) mod adopt;
 pub(crate) mod baseline;
 pub(crate) mod down;
+pub(crate) mod lint;
+pub(crate) mod plan;
 pub(crate) mod redo;
 pub(crate) mod repair;
 pub(crate) mod status;

@@ -213,7 +213,7 @@ async fn report(
         pending: migrations
             .values()
             .filter(|status| {
-                matches!(status.state, State::Pending)
+                matches!(status.state, State::Pending | State::Interrupted)
                     || (rules.out_of_order && status.state == State::OutOfOrder)
             })
             .count(),

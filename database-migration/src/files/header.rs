@@ -9,6 +9,17 @@ pub struct Header {
     pub migration: Option<String>,
     /// What it is for, of a line `-- Description:`.
     pub description: Option<String>,
+    /// The lines `-- lint-ignore`, for the linter to understand.
+    pub lint_ignores: Vec<HeaderLine>,
+}
+
+/// A line of a header as it was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeaderLine {
+    /// Its number in the file, counted from 1.
+    pub line: usize,
+    /// Its text, without white space around it.
+    pub text: String,
 }
 
 /// How SQL is run.
@@ -53,6 +64,13 @@ pub(super) fn parse(text: &str, first_line: usize) -> Result<Comments, Vec<Fault
             comments.end = Some(number);
             break;
         };
+        if comment.trim_start().starts_with("lint-ignore") {
+            comments.header.lint_ignores.push(HeaderLine {
+                line: number,
+                text: line.to_owned(),
+            });
+            continue;
+        }
         let Some((key, value)) = comment.split_once(':') else {
             continue;
         };

@@ -21,7 +21,8 @@ mod style;
 mod text;
 
 pub(crate) use header::transaction_of;
-pub use header::{Header, Transaction};
+pub use header::{Header, HeaderLine, Transaction};
 pub use migration_file::{DownScript, MigrationFile};
 pub use problem::{FileError, Problem};
 pub use set::MigrationSet;
+pub(crate) use style::Direction;

@@ -39,7 +39,7 @@ pub(super) struct FileName<'name> {
 
 /// What the file of a migration does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Direction {
+pub(crate) enum Direction {
     /// It applies the migration.
     Up,
     /// It undoes the migration, which another file applies.

@@ -57,9 +57,14 @@ impl Pooler {
     }
 
     async fn migrate(&self, database: &Database<'_>, sql: &str) -> Ended {
+        self.run(database, "up", sql).await
+    }
+
+    async fn run(&self, database: &Database<'_>, subcommand: &str, sql: &str) -> Ended {
         let files = directory(&[("1_a.sql", sql)]);
         let mut command = program(database);
         command
+            .arg(subcommand)
             .env("DB_PORT", self.port.to_string())
             .env("MIGRATION_LOCK_TIMEOUT", "300ms")
             .env("MIGRATION_LOCK_RETRY", "0s")
@@ -109,6 +114,20 @@ async fn one_that_shares_sessions_is_refused_and_nothing_is_applied() {
     );
     assert!(!table_exists(&database, "a").await);
     assert!(!table_exists(&database, "refinery_schema_history").await);
+}
+
+#[tokio::test]
+async fn one_that_shares_sessions_is_good_enough_to_look() {
+    let database = Server::shared().database().await;
+    database.execute("CREATE TABLE a ()").await;
+    let pooler = Pooler::start("transaction", "ignore_startup_parameters = options").await;
+    let sql = "ALTER TABLE a ADD COLUMN b int;";
+    let ended = pooler.run(&database, "plan", sql).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(
+        ended.stdout.contains("    a: ACCESS EXCLUSIVE (0 bytes)\n"),
+        "{ended:?}"
+    );
 }
 
 #[tokio::test]

@@ -88,3 +88,15 @@ impl ReadOnlyRole<'_> {
             .await;
     }
 }
+
+/// Compares an output with a file in `golden/`, which `UPDATE_GOLDEN=1` writes anew.
+pub(crate) fn assert_golden(name: &str, output: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/program/golden")
+        .join(name);
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, output).unwrap();
+    }
+    let expected = std::fs::read_to_string(&path).unwrap();
+    assert_eq!(output, expected, "{name}");
+}
