@@ -1,20 +1,28 @@
 //! The command line of the program.
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use connection::{ConnectError, ConnectionSettings};
-use environment::Environment;
+use environment::{Environment, SettingError};
 use program::{Context, Lifetime, Program};
 
+use crate::commands::completions::completions;
+use crate::commands::create::CreateError;
 use crate::commands::down::{DownOptions, DownTarget};
 use crate::commands::lint::LintError;
+use crate::commands::man::man;
 use crate::commands::repair::RepairOptions;
 use crate::commands::status::StatusReport;
 use crate::commands::up::UpOptions;
-use crate::commands::{adopt, baseline, down, lint, plan, redo, repair, status, up, verify, wait};
+use crate::commands::{
+    adopt, baseline, create, down, lint, plan, redo, repair, status, up, verify, wait,
+};
+use crate::configuration;
 use crate::error::MigrationError;
 use crate::lint::{Levels, LintFormat, LintSettings, PostgresVersion};
 use crate::preview::PlanFormat;
-use crate::settings::{self, MigrationSettings};
+use crate::settings::{DirectoryNames, MigrationSettings};
+use crate::templates;
 
 const PROGRAM: Program = Program {
     name: "database-migration",
@@ -28,12 +36,23 @@ const PROGRAM: Program = Program {
 /// any number of pods may start at once. After a crash, run again; it goes on where it stopped.
 #[derive(Parser)]
 #[command(name = PROGRAM.name, version, after_help = after_help())]
-struct Arguments {
+struct CommandLine {
     #[command(subcommand)]
     command: Option<Command>,
+    #[command(flatten)]
+    options: Options,
+}
+
+/// What every command understands.
+#[derive(Args)]
+#[command(next_help_heading = "Global options")]
+struct Options {
     /// Directory of migration files, instead of those compiled in (variable MIGRATIONS_DIR); may be repeated
     #[arg(long, value_name = "DIRECTORY", global = true)]
     migrations: Vec<String>,
+    /// File of settings in YAML that stand below the variables (variable MIGRATION_CONFIG)
+    #[arg(long, value_name = "FILE", global = true)]
+    config: Option<String>,
     /// Read variables with this prefix: with MENU_, MENU_DB_HOST instead of DB_HOST
     #[arg(
         long,
@@ -47,6 +66,15 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    #[command(flatten)]
+    Work(Work),
+    #[command(flatten)]
+    Print(Print),
+}
+
+/// What takes time, and tells in a log what it does.
+#[derive(Subcommand)]
+enum Work {
     /// Bring the database to the newest version; what is done without a command
     Up(Up),
     /// Undo migrations, newest first, by what the history keeps of them
@@ -85,6 +113,39 @@ enum Command {
     },
     /// Wait until the server lets the user into the database; changes nothing
     Wait,
+}
+
+/// What only prints a text, without a log.
+#[derive(Subcommand)]
+enum Print {
+    /// Write the files of a new migration and print their paths
+    Create(NewMigration),
+    /// Print what a shell needs to complete the command line
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+    /// Print the manual's page of the program, or of one of its commands, in roff
+    Man {
+        /// Which command
+        command: Option<String>,
+    },
+}
+
+#[derive(Args)]
+struct NewMigration {
+    /// What the migration does, in a few words: "Add indexes" becomes add_indexes
+    name: String,
+    #[arg(long, value_name = "NAME|FILE", default_value = "empty", help = template_help())]
+    template: String,
+}
+
+impl Options {
+    /// Where settings are read: the variables, and below them the configuration file.
+    fn environment(&self, of_process: Environment) -> Result<Environment, SettingError> {
+        let environment = of_process.with_prefix(&self.env_prefix);
+        configuration::with_file(environment, self.config.as_deref())
+    }
 }
 
 #[derive(Args)]
@@ -192,66 +253,103 @@ fn after_help() -> String {
     )
 }
 
+fn template_help() -> String {
+    format!(
+        "What it begins as: {}, or the path of a file with {{{{name}}}} and {{{{version}}}} in it",
+        templates::names()
+    )
+}
+
 /// Runs the program with the arguments and the environment of this process.
 #[must_use]
 pub fn main() -> std::process::ExitCode {
-    let arguments = Arguments::parse();
+    let CommandLine { command, options } = CommandLine::parse();
     let environment = Environment::of_process();
-    let writes_document = arguments.writes_document();
-    let work = async |context| run(arguments, context).await;
-    if writes_document {
-        PROGRAM.run_for_document(environment, work)
-    } else {
-        PROGRAM.run(environment, work)
+    match command.unwrap_or(Command::Work(Work::Up(Up::default()))) {
+        Command::Print(print) => print.run(&options, environment),
+        Command::Work(work) if work.writes_document() => PROGRAM
+            .run_for_document(environment, async |context| {
+                work.run(&options, context).await
+            }),
+        Command::Work(work) => PROGRAM.run(environment, async |context| {
+            work.run(&options, context).await
+        }),
     }
 }
 
-async fn run(arguments: Arguments, context: Context) -> Result<String, MigrationError> {
-    let environment = context.environment.with_prefix(&arguments.env_prefix);
-    let shutdown = &context.shutdown;
-    let settings = || {
-        MigrationSettings::from_environment(&environment, &arguments.migrations)
-            .map_err(ConnectError::from)
-    };
-    match arguments.command.unwrap_or(Command::Up(Up::default())) {
-        Command::Up(Up { to, dry_run }) => {
-            let summary = up::up(settings()?, UpOptions { to, dry_run }, shutdown).await?;
-            Ok(summary.to_string())
-        }
-        Command::Down(arguments) => {
-            let summary = down::down(settings()?, arguments.options(), shutdown).await?;
-            Ok(summary.to_string())
-        }
-        Command::Redo { allow_data_loss } => {
-            let summary = redo::redo(settings()?, allow_data_loss, shutdown).await?;
-            Ok(summary.to_string())
-        }
-        Command::Status(arguments) => arguments.show(status::status(settings()?, shutdown).await?),
-        Command::Plan { format } => plan::run(settings()?, format, shutdown).await,
-        Command::Lint(lint) => Ok(lint.run(&environment, &arguments.migrations)?),
-        Command::Verify => verify::verify(settings()?, shutdown).await,
-        Command::Repair(arguments) => {
-            repair::repair(settings()?, arguments.options(), shutdown).await
-        }
-        Command::Baseline { to } => baseline::baseline(settings()?, to, shutdown).await,
-        Command::Adopt { from } => adopt::adopt(settings()?, from.as_deref(), shutdown).await,
-        Command::Wait => {
-            let settings =
-                ConnectionSettings::from_environment(&environment).map_err(ConnectError::from)?;
-            Ok(wait::wait(settings, shutdown).await?)
+impl Print {
+    fn run(self, options: &Options, environment: Environment) -> std::process::ExitCode {
+        let program = CommandLine::command();
+        match self {
+            Self::Create(new) => PROGRAM.print(new.create(options, environment)),
+            Self::Completions { shell } => PROGRAM.print(completions(program, shell)),
+            Self::Man { command } => PROGRAM.print(man(program, command.as_deref())),
         }
     }
 }
 
-impl Arguments {
+impl Work {
     /// Whether standard output is for a document that another program reads.
     fn writes_document(&self) -> bool {
-        match &self.command {
-            Some(Command::Status(status)) => status.format == Format::Json,
-            Some(Command::Plan { format }) => *format == PlanFormat::Json,
-            Some(Command::Lint(lint)) => lint.format != LintFormat::Text,
+        match self {
+            Self::Status(status) => status.format == Format::Json,
+            Self::Plan { format } => *format == PlanFormat::Json,
+            Self::Lint(lint) => lint.format != LintFormat::Text,
             _ => false,
         }
+    }
+
+    async fn run(self, options: &Options, context: Context) -> Result<String, MigrationError> {
+        let Context {
+            environment,
+            shutdown,
+            ..
+        } = context;
+        let environment = options
+            .environment(environment)
+            .map_err(ConnectError::from)?;
+        let settings = || {
+            MigrationSettings::from_environment(&environment, &options.migrations)
+                .map_err(ConnectError::from)
+        };
+        match self {
+            Self::Up(Up { to, dry_run }) => {
+                let options = UpOptions { to, dry_run };
+                Ok(up::up(settings()?, options, &shutdown).await?.to_string())
+            }
+            Self::Down(down) => {
+                let summary = down::down(settings()?, down.options(), &shutdown).await?;
+                Ok(summary.to_string())
+            }
+            Self::Redo { allow_data_loss } => {
+                let summary = redo::redo(settings()?, allow_data_loss, &shutdown).await?;
+                Ok(summary.to_string())
+            }
+            Self::Status(status) => status.show(status::status(settings()?, &shutdown).await?),
+            Self::Plan { format } => plan::run(settings()?, format, &shutdown).await,
+            Self::Lint(lint) => Ok(lint.run(&environment, &options.migrations)?),
+            Self::Verify => verify::verify(settings()?, &shutdown).await,
+            Self::Repair(repair) => repair::repair(settings()?, repair.options(), &shutdown).await,
+            Self::Baseline { to } => baseline::baseline(settings()?, to, &shutdown).await,
+            Self::Adopt { from } => adopt::adopt(settings()?, from.as_deref(), &shutdown).await,
+            Self::Wait => {
+                let settings = ConnectionSettings::from_environment(&environment)
+                    .map_err(ConnectError::from)?;
+                Ok(wait::wait(settings, &shutdown).await?)
+            }
+        }
+    }
+}
+
+impl NewMigration {
+    fn create(&self, options: &Options, of_process: Environment) -> Result<String, CreateError> {
+        let environment = options.environment(of_process)?;
+        let directories = DirectoryNames::read(&environment, &options.migrations)?;
+        let written = create::create(&directories, &self.name, &self.template)?;
+        Ok(written
+            .iter()
+            .map(|path| format!("{}\n", path.display()))
+            .collect())
     }
 }
 
@@ -260,11 +358,7 @@ impl Lint {
         if self.list_rules {
             return lint::list_rules();
         }
-        let directories = settings::directories(
-            environment,
-            environment.get(&environment.name("MIGRATIONS_DIR")),
-            directories,
-        )?;
+        let directories = DirectoryNames::read(environment, directories)?.existing()?;
         let settings = LintSettings {
             levels: Levels::new(&self.deny, &self.warn, &self.allow)?,
             postgres_version: Some(self.pg_version),

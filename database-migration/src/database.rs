@@ -9,9 +9,10 @@ use exit_code::{ExitCode, Failure};
 use shutdown::Shutdown;
 
 use crate::error::MigrationError;
-use crate::execution::{Direction, Unfinished, unfinished};
-use crate::files::MigrationSet;
+use crate::execution::{Unfinished, unfinished};
+use crate::files::{Direction, MigrationSet};
 use crate::history::{self, Applied};
+use crate::metrics;
 use crate::plan::Rules;
 use crate::session::Session;
 use crate::settings::MigrationSettings;
@@ -168,7 +169,8 @@ impl Database {
     pub(crate) async fn exclude_others(&self) -> Result<(), MigrationError> {
         let connection = self.session.connection();
         self.connector.require_session(connection).await?;
-        advisory_lock::acquire(connection, &self.lock, self.settings.runner_wait).await?;
+        let acquiring = advisory_lock::acquire(connection, &self.lock, self.settings.runner_wait);
+        metrics::lock_wait(self.session.location().namespace(), acquiring).await?;
         Ok(())
     }
 

@@ -21,6 +21,7 @@
 mod catalog;
 pub mod command_line;
 mod commands;
+mod configuration;
 mod database;
 mod error;
 mod execution;
@@ -28,6 +29,7 @@ mod files;
 mod history;
 mod lint;
 mod loss;
+mod metrics;
 mod plan;
 mod preview;
 mod relation_name;
@@ -36,12 +38,16 @@ mod session;
 mod settings;
 mod sql;
 mod target;
+mod templates;
 
 pub use catalog::Drift;
 pub use commands::adopt::{AdoptError, adopt};
 pub use commands::baseline::{BaselineError, baseline};
+pub use commands::completions::CompletionsError;
+pub use commands::create::CreateError;
 pub use commands::down::{DownError, DownOptions, DownSummary, DownTarget, down};
 pub use commands::lint::LintError;
+pub use commands::man::ManError;
 pub use commands::plan::plan;
 pub use commands::redo::{RedoSummary, redo};
 pub use commands::repair::{RepairError, RepairOptions, repair};
@@ -51,9 +57,10 @@ pub use commands::verify::verify;
 pub use commands::wait::{WaitError, wait};
 pub use database::UnfinishedError;
 pub use error::MigrationError;
-pub use execution::{ApplyError, Direction, Unfinished};
+pub use execution::{ApplyError, Unfinished};
 pub use files::{
-    DownScript, FileError, Header, HeaderLine, MigrationFile, MigrationSet, Problem, Transaction,
+    Direction, DownScript, FileError, Header, HeaderLine, MigrationFile, MigrationSet, Problem,
+    Transaction,
 };
 pub use history::{Applied, HistoryError};
 pub use lint::{
@@ -65,3 +72,4 @@ pub use plan::{Disagreement, Plan, Rules};
 pub use preview::{PlanFormat, Preview};
 pub use settings::{MigrationSettings, VARIABLES};
 pub use target::TargetError;
+pub use templates::TemplateError;

@@ -21,6 +21,13 @@ pub const VARIABLES: &str = "  MIGRATIONS_DIR      directories of migration file
                       how long a statement may take [none]
   MIGRATION_RUNNER_WAIT
                       how long to wait for another run to finish [none: without limit]
+  MIGRATION_CHECKSUM_VALIDATION
+                      whether files that were changed after they were applied stop a run [true]
+  MIGRATION_ROLLBACK_SAFETY
+                      whether going back needs a flag where it would lose data [true]
+  MIGRATION_OUT_OF_ORDER
+                      whether files below the last applied version are applied [false]
+  MIGRATION_CONFIG    file of settings in YAML that stand below the variables [none]
 ";
 
 /// Settings of the migration runner.
@@ -40,11 +47,11 @@ pub struct MigrationSettings {
     pub statement_timeout: Option<Duration>,
     /// How long to wait for another run to finish.
     pub runner_wait: Option<Duration>,
-    /// Whether a file must be what was applied.
+    /// Whether a file that was changed after it was applied stops a run.
     pub checksum_validation: bool,
-    /// Whether what would lose rows, or cannot be undone, needs a flag of its own.
+    /// Whether going back needs a flag where it would lose data.
     pub rollback_safety: bool,
-    /// Whether a file below the newest applied version may be applied now.
+    /// Whether a file below the last applied version is applied.
     pub out_of_order: bool,
 }
 
@@ -56,22 +63,51 @@ struct Variables {
     migration_lock_retry: Option<String>,
     migration_statement_timeout: Option<String>,
     migration_runner_wait: Option<String>,
+    migration_checksum_validation: Option<String>,
+    migration_rollback_safety: Option<String>,
+    migration_out_of_order: Option<String>,
 }
 
-/// The directories of migration files: those of the variable `MIGRATIONS_DIR`, or those of the command line, which win.
-pub(crate) fn directories(
-    environment: &Environment,
-    variable: Option<&str>,
-    arguments: &[String],
-) -> Result<Vec<PathBuf>, SettingError> {
-    if arguments.is_empty() {
-        value::directories(
-            &environment.name("MIGRATIONS_DIR"),
-            variable.unwrap_or_default(),
-        )
-    } else {
-        let checked = |path: &String| value::directory("--migrations", path);
-        arguments.iter().map(checked).collect()
+/// The directories of migration files as they are named, whether they exist or not.
+#[derive(Debug, Clone)]
+pub(crate) struct DirectoryNames {
+    /// The flag or the variable that names them.
+    setting: String,
+    names: Vec<String>,
+}
+
+impl DirectoryNames {
+    /// Those of the command line, else those of the environment.
+    pub(crate) fn read(environment: &Environment, flags: &[String]) -> Result<Self, SettingError> {
+        if !flags.is_empty() {
+            return Ok(Self {
+                setting: "--migrations".to_owned(),
+                names: flags.to_vec(),
+            });
+        }
+        let variables: Variables = environment.read()?;
+        let list = variables.migrations_dir.unwrap_or_default();
+        let names = list.split(':').map(str::to_owned);
+        Ok(Self {
+            setting: environment.name("MIGRATIONS_DIR"),
+            names: names.filter(|_| !list.is_empty()).collect(),
+        })
+    }
+
+    /// Those that exist; another one is an error.
+    pub(crate) fn existing(&self) -> Result<Vec<PathBuf>, SettingError> {
+        let checked = |name: &String| value::directory(&self.setting, name);
+        self.names.iter().map(checked).collect()
+    }
+
+    /// The last of them, and the others.
+    pub(crate) fn split_last(&self) -> Option<(PathBuf, Self)> {
+        let (last, others) = self.names.split_last()?;
+        let others = Self {
+            setting: self.setting.clone(),
+            names: others.to_vec(),
+        };
+        Some((PathBuf::from(last), others))
     }
 }
 
@@ -83,8 +119,7 @@ impl MigrationSettings {
     ) -> Result<Self, SettingError> {
         let variables: Variables = environment.read()?;
         let name = |variable: &str| environment.name(variable);
-        let list = variables.migrations_dir.as_deref();
-        let directories = self::directories(environment, list, directories)?;
+        let directories = DirectoryNames::read(environment, directories)?.existing()?;
         let duration = |variable: &str, value: Option<String>, default: Duration| {
             value.map_or(Ok(default), |value| {
                 value::duration(&name(variable), &value)
@@ -92,6 +127,9 @@ impl MigrationSettings {
         };
         let limit = |variable: &str, value: Option<String>| {
             value.map_or(Ok(None), |value| value::limit(&name(variable), &value))
+        };
+        let boolean = |variable: &str, value: Option<String>, default: bool| {
+            value.map_or(Ok(default), |value| value::boolean(&name(variable), &value))
         };
         Ok(Self {
             connection: ConnectionSettings::from_environment(environment)?,
@@ -118,9 +156,21 @@ impl MigrationSettings {
                 variables.migration_statement_timeout,
             )?,
             runner_wait: limit("MIGRATION_RUNNER_WAIT", variables.migration_runner_wait)?,
-            checksum_validation: true,
-            rollback_safety: true,
-            out_of_order: false,
+            checksum_validation: boolean(
+                "MIGRATION_CHECKSUM_VALIDATION",
+                variables.migration_checksum_validation,
+                true,
+            )?,
+            rollback_safety: boolean(
+                "MIGRATION_ROLLBACK_SAFETY",
+                variables.migration_rollback_safety,
+                true,
+            )?,
+            out_of_order: boolean(
+                "MIGRATION_OUT_OF_ORDER",
+                variables.migration_out_of_order,
+                false,
+            )?,
         })
     }
 

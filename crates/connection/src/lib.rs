@@ -3,6 +3,7 @@
 mod connector;
 mod database_url;
 mod error;
+mod layer;
 mod server_options;
 mod settings;
 pub mod sqlstate;

@@ -1,13 +1,12 @@
 //! Where the database is and how to reach it, from environment variables.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use environment::{Environment, SettingError, value};
 use serde::Deserialize;
 use tokio_postgres::config::ChannelBinding;
 
-use crate::database_url::DatabaseUrl;
+use crate::layer::{Layer, RootCertificates};
 use crate::ssl_mode::SslMode;
 
 /// The variables of this module with their meaning, for `--help` texts.
@@ -33,7 +32,7 @@ pub struct ConnectionSettings {
     pub(crate) password: String,
     pub(crate) database: String,
     pub(crate) ssl_mode: SslMode,
-    pub(crate) ssl_root_certificate: Option<PathBuf>,
+    pub(crate) root_certificates: Option<RootCertificates>,
     pub(crate) channel_binding: ChannelBinding,
     pub(crate) wait_timeout: Duration,
     pub(crate) startup_grace: Duration,
@@ -42,74 +41,44 @@ pub struct ConnectionSettings {
 }
 
 #[derive(Deserialize)]
-struct Variables {
-    db_host: Option<String>,
-    db_port: Option<String>,
-    db_user: Option<String>,
-    db_username: Option<String>,
-    db_password: Option<String>,
-    db_password_file: Option<String>,
-    db_name: Option<String>,
-    db_sslmode: Option<String>,
-    db_sslrootcert: Option<String>,
-    database_url: Option<String>,
+struct Limits {
     db_wait_timeout: Option<String>,
     db_startup_grace: Option<String>,
 }
 
 impl ConnectionSettings {
-    /// Reads the settings. What `DATABASE_URL` says wins over the parts; what it leaves out comes from them.
+    /// Reads the settings. What `DATABASE_URL` says wins over the parts; what it leaves out comes from them. Defaults
+    /// below the variables are read in the same way for what no variable says, unless `DATABASE_URL` is set: it is not
+    /// mixed with what a default says about another server.
     pub fn from_environment(environment: &Environment) -> Result<Self, SettingError> {
-        let variables: Variables = environment.read()?;
+        let [variables, defaults] = environment.layers();
+        let mut layers = vec![Layer::read(variables)?];
+        if !layers[0].has_url() {
+            layers.push(Layer::read(defaults)?);
+        }
+        let limits: Limits = environment.read()?;
         let name = |variable: &str| environment.name(variable);
-        let url = variables
-            .database_url
-            .as_deref()
-            .map(|url| DatabaseUrl::parse(&name("DATABASE_URL"), url))
-            .transpose()?
-            .unwrap_or_default();
 
         Ok(Self {
-            host: url
-                .host
-                .or(variables.db_host)
+            host: layers
+                .iter()
+                .find_map(Layer::host)
                 .unwrap_or_else(|| "localhost".to_owned()),
-            port: match (url.port, variables.db_port) {
-                (Some(port), _) => port,
-                (None, Some(port)) => value::port(&name("DB_PORT"), &port)?,
-                (None, None) => 5432,
-            },
-            user: match url.user {
-                Some(user) => user,
-                None => one_of(
-                    (name("DB_USER"), variables.db_user),
-                    (name("DB_USERNAME"), variables.db_username),
-                )?
-                .unwrap_or_else(|| "postgres".to_owned()),
-            },
-            password: match url.password {
-                Some(password) => password,
-                None => password(
-                    environment,
-                    variables.db_password,
-                    variables.db_password_file,
-                )?,
-            },
-            database: url
-                .database
-                .or(variables.db_name)
+            port: first(&layers, Layer::port)?.unwrap_or(5432),
+            user: first(&layers, Layer::user)?.unwrap_or_else(|| "postgres".to_owned()),
+            password: first(&layers, Layer::password)?.unwrap_or_else(|| "postgres".to_owned()),
+            database: layers
+                .iter()
+                .find_map(Layer::database)
                 .unwrap_or_else(|| "orderfood".to_owned()),
-            ssl_mode: match (url.ssl_mode, variables.db_sslmode) {
-                (Some(mode), _) => mode,
-                (None, Some(mode)) => SslMode::parse(&name("DB_SSLMODE"), &mode)?,
-                (None, None) => SslMode::Disable,
-            },
-            ssl_root_certificate: url
-                .ssl_root_certificate
-                .or(variables.db_sslrootcert.map(PathBuf::from)),
-            channel_binding: url.channel_binding.unwrap_or(ChannelBinding::Prefer),
-            wait_timeout: duration(&name("DB_WAIT_TIMEOUT"), variables.db_wait_timeout, 60)?,
-            startup_grace: duration(&name("DB_STARTUP_GRACE"), variables.db_startup_grace, 0)?,
+            ssl_mode: first(&layers, Layer::ssl_mode)?.unwrap_or(SslMode::Disable),
+            root_certificates: layers.iter().find_map(Layer::root_certificates),
+            channel_binding: layers
+                .iter()
+                .find_map(Layer::channel_binding)
+                .unwrap_or(ChannelBinding::Prefer),
+            wait_timeout: duration(&name("DB_WAIT_TIMEOUT"), limits.db_wait_timeout, 60)?,
+            startup_grace: duration(&name("DB_STARTUP_GRACE"), limits.db_startup_grace, 0)?,
             client_name: environment.get("HOSTNAME").map(str::to_owned),
         })
     }
@@ -156,31 +125,17 @@ impl std::fmt::Debug for ConnectionSettings {
     }
 }
 
-fn password(
-    environment: &Environment,
-    password: Option<String>,
-    file: Option<String>,
-) -> Result<String, SettingError> {
-    match (password, file) {
-        (Some(_), Some(_)) => Err(SettingError::Conflict {
-            first: environment.name("DB_PASSWORD"),
-            second: environment.name("DB_PASSWORD_FILE"),
-        }),
-        (None, Some(path)) => value::secret_file(&environment.name("DB_PASSWORD_FILE"), &path),
-        (Some(password), None) => Ok(password),
-        (None, None) => Ok("postgres".to_owned()),
+/// What the first layer says that says anything. A value that another one hides is not looked at.
+fn first<Value>(
+    layers: &[Layer],
+    read: impl Fn(&Layer) -> Result<Option<Value>, SettingError>,
+) -> Result<Option<Value>, SettingError> {
+    for layer in layers {
+        if let Some(value) = read(layer)? {
+            return Ok(Some(value));
+        }
     }
-}
-
-/// The value of a variable or its alias; two different values are an error rather than a guess.
-fn one_of(
-    (first, first_value): (String, Option<String>),
-    (second, second_value): (String, Option<String>),
-) -> Result<Option<String>, SettingError> {
-    match (first_value, second_value) {
-        (Some(one), Some(other)) if one != other => Err(SettingError::Conflict { first, second }),
-        (one, other) => Ok(one.or(other)),
-    }
+    Ok(None)
 }
 
 fn duration(
@@ -196,6 +151,8 @@ fn duration(
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+
+    use environment::DefaultValue;
 
     use super::*;
 
@@ -241,6 +198,74 @@ mod tests {
         );
         assert!(settings(&[("DB_USER", "a"), ("DB_USERNAME", "b")]).is_err());
         assert!(settings(&[("DB_USER", "a"), ("DB_USERNAME", "a")]).is_ok());
+    }
+
+    fn layered(
+        variables: &[(&str, &str)],
+        defaults: &[(&'static str, &str)],
+    ) -> Result<ConnectionSettings, SettingError> {
+        let defaults = defaults.iter().map(|(variable, value)| DefaultValue {
+            variable,
+            value: (*value).to_owned(),
+            origin: format!("file: {variable}"),
+        });
+        ConnectionSettings::from_environment(
+            &Environment::from_variables(variables.iter().copied()).with_defaults(defaults),
+        )
+    }
+
+    #[test]
+    fn a_variable_wins_over_a_default_of_another_name() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(&file, "of the variable\n").unwrap();
+        let path = file.path().to_str().unwrap();
+        let settings = layered(
+            &[("DB_PASSWORD_FILE", path), ("DB_USERNAME", "variable")],
+            &[("DB_PASSWORD", "of the file"), ("DB_USER", "file")],
+        )
+        .unwrap();
+        assert_eq!(settings.password, "of the variable");
+        assert_eq!(settings.user, "variable");
+        let settings = layered(
+            &[("DB_PASSWORD", "of the variable")],
+            &[("DB_PASSWORD_FILE", "/nowhere")],
+        )
+        .unwrap();
+        assert_eq!(settings.password, "of the variable");
+    }
+
+    #[test]
+    fn a_part_wins_over_the_default_url_and_the_url_over_all_defaults() {
+        let default_url = ("DATABASE_URL", "postgres://file:hush@file:1/file");
+        let settings = layered(&[("DB_HOST", "variable")], &[default_url]).unwrap();
+        assert_eq!(settings.target(), "variable:1/file");
+        assert_eq!(settings.user, "file");
+
+        let variables = [("DATABASE_URL", "postgres://host"), ("DB_USER", "variable")];
+        let defaults = [
+            default_url,
+            ("DB_PORT", "no port"),
+            ("DB_PASSWORD", "hush"),
+            ("DB_NAME", "file"),
+            ("DB_WAIT_TIMEOUT", "7s"),
+        ];
+        let settings = layered(&variables, &defaults).unwrap();
+        assert_eq!(settings.target(), "host:5432/orderfood");
+        assert_eq!(settings.user, "variable");
+        assert_eq!(settings.password, "postgres");
+        assert_eq!(settings.wait_timeout, Duration::from_secs(7));
+    }
+
+    #[test]
+    fn errors_about_a_default_name_its_origin() {
+        let error = layered(&[], &[("DB_PORT", "abc")]).unwrap_err();
+        assert!(error.to_string().starts_with("file: DB_PORT=\"abc\""));
+        let both = [("DB_PASSWORD", "a"), ("DB_PASSWORD_FILE", "/b")];
+        assert_eq!(
+            layered(&[], &both).unwrap_err().to_string(),
+            "file: DB_PASSWORD and file: DB_PASSWORD_FILE are both set: set one of them"
+        );
+        assert!(layered(&[("DB_PORT", "1")], &[("DB_PORT", "abc")]).is_ok());
     }
 
     #[test]

@@ -14,6 +14,7 @@ use rustls::{
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use crate::layer::RootCertificates;
 use crate::settings::ConnectionSettings;
 use crate::ssl_mode::SslMode;
 
@@ -50,7 +51,7 @@ fn verification(settings: &ConnectionSettings) -> Verification {
     match settings.ssl_mode {
         SslMode::Disable | SslMode::Prefer => Verification::None,
         // As libpq does: a root certificate that is given is used.
-        SslMode::Require if settings.ssl_root_certificate.is_none() => Verification::None,
+        SslMode::Require if settings.root_certificates.is_none() => Verification::None,
         SslMode::Require | SslMode::VerifyCa => Verification::Authority,
         SslMode::VerifyFull => Verification::Full,
     }
@@ -60,7 +61,12 @@ fn verifier(
     settings: &ConnectionSettings,
     provider: Arc<CryptoProvider>,
 ) -> Result<Arc<WebPkiServerVerifier>, SettingError> {
-    let roots = root_certificates(settings.ssl_root_certificate.as_deref())?;
+    let roots = match &settings.root_certificates {
+        Some(certificates) if certificates.file.as_path() != Path::new("system") => {
+            read(certificates)?
+        }
+        _ => roots_of_system()?,
+    };
     WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
         .build()
         .map_err(|error| SettingError::Unusable {
@@ -69,26 +75,27 @@ fn verifier(
         })
 }
 
-fn root_certificates(file: Option<&Path>) -> Result<RootCertStore, SettingError> {
+fn roots_of_system() -> Result<RootCertStore, SettingError> {
     let mut roots = RootCertStore::empty();
-    let Some(file) = file.filter(|file| *file != "system") else {
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        if roots.is_empty() {
-            return Err(SettingError::Unusable {
-                variable: "DB_SSLROOTCERT".to_owned(),
-                problem: "the system has no certificate authorities; name a file of them"
-                    .to_owned(),
-            });
-        }
-        return Ok(roots);
-    };
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if roots.is_empty() {
+        return Err(SettingError::Unusable {
+            variable: "DB_SSLROOTCERT".to_owned(),
+            problem: "the system has no certificate authorities; name a file of them".to_owned(),
+        });
+    }
+    Ok(roots)
+}
 
+fn read(certificates: &RootCertificates) -> Result<RootCertStore, SettingError> {
     let invalid = |problem: &dyn std::fmt::Display| SettingError::Invalid {
-        variable: "DB_SSLROOTCERT".to_owned(),
-        value: file.display().to_string(),
+        variable: certificates.setting.clone(),
+        value: certificates.file.display().to_string(),
         expected: format!("a file of PEM certificates ({problem})"),
     };
-    for certificate in CertificateDer::pem_file_iter(file).map_err(|error| invalid(&error))? {
+    let mut roots = RootCertStore::empty();
+    let listed = CertificateDer::pem_file_iter(&certificates.file);
+    for certificate in listed.map_err(|error| invalid(&error))? {
         let certificate = certificate.map_err(|error| invalid(&error))?;
         roots.add(certificate).map_err(|error| invalid(&error))?;
     }

@@ -31,6 +31,19 @@ pub fn port(variable: &str, value: &str) -> Result<u16, SettingError> {
     }
 }
 
+/// `true` or `false`.
+pub fn boolean(variable: &str, value: &str) -> Result<bool, SettingError> {
+    match value.trim().to_ascii_lowercase().as_str() {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err(SettingError::Invalid {
+            variable: variable.to_owned(),
+            value: value.to_owned(),
+            expected: "true or false".to_owned(),
+        }),
+    }
+}
+
 /// A length of time: a number of seconds, or a number with a unit such as `500ms`, `30s` or `10min`.
 pub fn duration(variable: &str, value: &str) -> Result<Duration, SettingError> {
     if let Ok(seconds) = value.trim().parse() {
@@ -73,17 +86,6 @@ pub fn directory(variable: &str, value: &str) -> Result<PathBuf, SettingError> {
     })
 }
 
-/// Directories that exist, separated by colons; none if there is nothing.
-pub fn directories(variable: &str, value: &str) -> Result<Vec<PathBuf>, SettingError> {
-    if value.is_empty() {
-        return Ok(Vec::new());
-    }
-    value
-        .split(':')
-        .map(|path| directory(variable, path))
-        .collect()
-}
-
 /// A secret kept in a file, as Kubernetes mounts them; one line end at the end is not part of it.
 pub fn secret_file(variable: &str, path: &str) -> Result<String, SettingError> {
     let secret = std::fs::read_to_string(path).map_err(|error| SettingError::Invalid {
@@ -110,6 +112,16 @@ mod tests {
     }
 
     #[test]
+    fn only_true_and_false_are_booleans() {
+        assert!(boolean("B", "true").unwrap());
+        assert!(!boolean("B", " False").unwrap());
+        assert_eq!(
+            boolean("B", "yes").unwrap_err().to_string(),
+            "B=\"yes\": expected true or false"
+        );
+    }
+
+    #[test]
     fn an_error_names_variable_value_and_expectation() {
         assert_eq!(
             port("DB_PORT", "abc").unwrap_err().to_string(),
@@ -120,12 +132,6 @@ mod tests {
         assert_eq!(
             limit("T", "soon").unwrap_err().to_string(),
             "T=\"soon\": expected a length of time such as 500ms, 30s or 10min, or none"
-        );
-        assert!(
-            directories("MIGRATIONS_DIR", ".::.")
-                .unwrap_err()
-                .to_string()
-                .starts_with("MIGRATIONS_DIR=\"\": expected a directory that can be read (")
         );
         assert!(
             directory("MIGRATIONS_DIR", "/nowhere")

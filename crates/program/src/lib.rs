@@ -1,6 +1,7 @@
 //! What every program does around its work: telemetry, signals, the verdict in its last lines, the exit code.
 
 use std::future::Future;
+use std::io::Write as _;
 
 use environment::Environment;
 use exit_code::{ExitCode, Failure};
@@ -83,18 +84,36 @@ impl Program {
             Ok(telemetry) => telemetry,
             Err(error) => {
                 // There is no log yet to say it in.
-                eprintln!(
-                    "✗ {name}: {error}\n✗ {name} ended with exit code {number}: {code}",
-                    name = self.name,
-                    number = ExitCode::Usage as u8,
-                    code = ExitCode::Usage
-                );
-                return ExitCode::Usage.into();
+                return self.complain(&error, None, ExitCode::Usage).into();
             }
         };
         let code = self.run_traced(&telemetry, environment, work);
         telemetry.finish();
         code.into()
+    }
+
+    /// Prints what work returned that takes no time and needs no log. The text is for other programs to read, so nothing
+    /// is added to it.
+    pub fn print<Error: Failure>(self, text: Result<String, Error>) -> std::process::ExitCode {
+        let code = match text {
+            Ok(text) => match std::io::stdout().write_all(text.as_bytes()) {
+                Ok(()) => ExitCode::Done,
+                Err(error) => self.complain(&error, None, ExitCode::Failed),
+            },
+            Err(error) => self.complain(&error, error.next_step(), error.exit_code()),
+        };
+        code.into()
+    }
+
+    /// Says on standard error, without a log, why the program ends.
+    fn complain(
+        self,
+        error: &dyn std::error::Error,
+        next_step: Option<String>,
+        code: ExitCode,
+    ) -> ExitCode {
+        eprintln!("✗ {}", self.complaint(error, next_step, code));
+        code
     }
 
     fn run_traced<Work, Outcome, Error>(
@@ -166,13 +185,22 @@ impl Program {
         .build()
     }
 
-    /// The error may have many lines; the last one is the verdict all the same.
     fn report(self, error: &dyn std::error::Error, next_step: Option<String>, code: ExitCode) {
+        error!("{}", self.complaint(error, next_step, code));
+    }
+
+    /// The error may have many lines; the last one is the verdict all the same.
+    fn complaint(
+        self,
+        error: &dyn std::error::Error,
+        next_step: Option<String>,
+        code: ExitCode,
+    ) -> String {
         let next_step = next_step.map_or_else(String::new, |step| format!("\n  next: {step}"));
-        error!(
+        format!(
             "{name}: {error}{next_step}\n✗ {name} ended with exit code {number}: {code}",
             name = self.name,
             number = code as u8
-        );
+        )
     }
 }

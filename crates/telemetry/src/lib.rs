@@ -1,16 +1,24 @@
-//! Log lines for people, and OTLP spans when an endpoint is set.
+//! Log lines for people, and OTLP spans and metrics when an endpoint is set.
 //!
-//! Finished steps are log lines that begin with `✓`. Spans go to `OTEL_EXPORTER_OTLP_ENDPOINT` over gRPC; a collector
-//! that is away never fails a run and delays its end by no more than [`FLUSH_LIMIT`].
+//! Finished steps are log lines that begin with `✓`. Spans and metrics go to `OTEL_EXPORTER_OTLP_ENDPOINT` over gRPC; a
+//! collector that is away never fails a run and delays its end by no more than [`FLUSH_LIMIT`].
+//!
+//! A program creates its instruments with [`meter`] when it first uses them, so after [`Telemetry::start`]. Without an
+//! endpoint they record nothing.
 
 mod export;
 mod log;
+mod losses;
+mod signal;
 mod startup;
 
 use std::time::Duration;
 
 use environment::{Environment, SettingError};
 use opentelemetry::Context;
+pub use opentelemetry::KeyValue;
+pub use opentelemetry::global::meter;
+pub use opentelemetry::metrics::{Counter, Histogram};
 use opentelemetry::trace::{TraceContextExt, TraceId};
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
@@ -28,12 +36,12 @@ pub use crate::log::LogOutput;
 pub const VARIABLES: &str = "  LOG_FORMAT          text or json [text]
   LOG_LEVEL           error, warn, info, debug or trace [info]
   OTEL_EXPORTER_OTLP_ENDPOINT
-                      where spans go over gRPC, such as http://collector:4317 [nowhere]
+                      where spans and metrics go over gRPC, such as http://collector:4317 [nowhere]
   TRACEPARENT         the trace to belong to, as W3C Trace Context defines it
   POD_UID             without TRACEPARENT, the id of the trace
 ";
 
-/// How long the end of a program may be delayed by spans that cannot be delivered.
+/// How long the end of a program may be delayed by spans and metrics that cannot be delivered.
 pub const FLUSH_LIMIT: Duration = Duration::from_millis(1500);
 
 /// Logging and tracing of this process, from [`Telemetry::start`] to [`Telemetry::finish`].
@@ -62,9 +70,10 @@ impl Telemetry {
                 // It warns of each dead connection without saying why; whoever needed the connection does.
                 .with_target("deadpool", LevelFilter::ERROR)
         };
-        let spans = exporting.as_ref().map(|exporting| {
+        let tracer = exporting.as_ref().and_then(Exporting::tracer);
+        let spans = tracer.map(|tracer| {
             tracing_opentelemetry::layer()
-                .with_tracer(exporting.tracer(service))
+                .with_tracer(tracer)
                 .with_location(false)
                 .with_threads(false)
                 .with_tracked_inactivity(false)

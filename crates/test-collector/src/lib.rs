@@ -5,6 +5,12 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::{
+    MetricsService, MetricsServiceServer,
+};
+use opentelemetry_proto::tonic::collector::metrics::v1::{
+    ExportMetricsServiceRequest, ExportMetricsServiceResponse,
+};
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
     TraceService, TraceServiceServer,
 };
@@ -12,6 +18,9 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTraceServiceRequest, ExportTraceServiceResponse,
 };
 use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value};
+use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+use opentelemetry_proto::tonic::metrics::v1::number_data_point;
+use opentelemetry_proto::tonic::resource::v1::Resource;
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status};
@@ -39,13 +48,43 @@ pub struct Span {
     pub numbers: BTreeMap<String, i64>,
 }
 
+/// One point of a metric as its receiver sees it.
+#[derive(Debug, Clone)]
+pub struct Measurement {
+    /// The resource's `service.name`.
+    pub service: String,
+    /// The metric's name.
+    pub name: String,
+    /// Its unit, as UCUM writes it.
+    pub unit: String,
+    /// Values of all types as text.
+    pub attributes: BTreeMap<String, String>,
+    /// What was measured.
+    pub value: Value,
+}
+
+/// What was measured.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Value {
+    /// How often a counter was raised.
+    Count(i64),
+    /// What a histogram holds.
+    Distribution {
+        /// How many values.
+        count: u64,
+        /// All of them together.
+        sum: f64,
+    },
+}
+
 /// A running receiver. It stops with the runtime it was started on.
 pub struct Collector {
     endpoint: String,
-    spans: Received,
+    spans: Received<Span>,
+    measurements: Received<Measurement>,
 }
 
-type Received = Arc<Mutex<Vec<Span>>>;
+type Received<Item> = Arc<Mutex<Vec<Item>>>;
 
 impl Collector {
     /// Starts a receiver on a free port of 127.0.0.1.
@@ -58,13 +97,18 @@ impl Collector {
             listener.local_addr().expect("the port is known")
         );
         let spans = Received::default();
-        let service = TraceServiceServer::new(Service(spans.clone()));
+        let measurements = Received::default();
         tokio::spawn(
             tonic::transport::Server::builder()
-                .add_service(service)
+                .add_service(TraceServiceServer::new(Traces(spans.clone())))
+                .add_service(MetricsServiceServer::new(Metrics(measurements.clone())))
                 .serve_with_incoming(TcpListenerStream::new(listener)),
         );
-        Self { endpoint, spans }
+        Self {
+            endpoint,
+            spans,
+            measurements,
+        }
     }
 
     /// What to set `OTEL_EXPORTER_OTLP_ENDPOINT` to.
@@ -81,24 +125,28 @@ impl Collector {
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
     }
+
+    /// The points of metrics received so far, of every export.
+    #[must_use]
+    pub fn measurements(&self) -> Vec<Measurement> {
+        self.measurements
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
 }
 
-struct Service(Received);
+struct Traces(Received<Span>);
 
 #[tonic::async_trait]
-impl TraceService for Service {
+impl TraceService for Traces {
     async fn export(
         &self,
         request: Request<ExportTraceServiceRequest>,
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
         let mut received = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for resource_spans in request.into_inner().resource_spans {
-            let resource = attributes(
-                resource_spans
-                    .resource
-                    .map_or_else(Vec::new, |resource| resource.attributes),
-            );
-            let service = resource.get("service.name").cloned().unwrap_or_default();
+            let service = service_name(resource_spans.resource);
             for span in resource_spans
                 .scope_spans
                 .into_iter()
@@ -119,6 +167,70 @@ impl TraceService for Service {
         }
         Ok(Response::new(ExportTraceServiceResponse::default()))
     }
+}
+
+struct Metrics(Received<Measurement>);
+
+#[tonic::async_trait]
+impl MetricsService for Metrics {
+    async fn export(
+        &self,
+        request: Request<ExportMetricsServiceRequest>,
+    ) -> Result<Response<ExportMetricsServiceResponse>, Status> {
+        let mut received = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for resource_metrics in request.into_inner().resource_metrics {
+            let service = service_name(resource_metrics.resource);
+            for metric in resource_metrics
+                .scope_metrics
+                .into_iter()
+                .flat_map(|scope| scope.metrics)
+            {
+                for (attributes, value) in metric.data.map_or_else(Vec::new, points) {
+                    received.push(Measurement {
+                        service: service.clone(),
+                        name: metric.name.clone(),
+                        unit: metric.unit.clone(),
+                        attributes,
+                        value,
+                    });
+                }
+            }
+        }
+        Ok(Response::new(ExportMetricsServiceResponse::default()))
+    }
+}
+
+/// The points of a counter or a histogram; none of the other kinds, which no program has.
+fn points(data: Data) -> Vec<(BTreeMap<String, String>, Value)> {
+    match data {
+        Data::Sum(sum) => sum
+            .data_points
+            .into_iter()
+            .filter_map(|point| match point.value? {
+                number_data_point::Value::AsInt(count) => {
+                    Some((attributes(point.attributes), Value::Count(count)))
+                }
+                number_data_point::Value::AsDouble(_) => None,
+            })
+            .collect(),
+        Data::Histogram(histogram) => histogram
+            .data_points
+            .into_iter()
+            .map(|point| {
+                let value = Value::Distribution {
+                    count: point.count,
+                    sum: point.sum.unwrap_or_default(),
+                };
+                (attributes(point.attributes), value)
+            })
+            .collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn service_name(resource: Option<Resource>) -> String {
+    let resource = attributes(resource.map_or_else(Vec::new, |resource| resource.attributes));
+    resource.get("service.name").cloned().unwrap_or_default()
 }
 
 fn numbers(attributes: &[KeyValue]) -> BTreeMap<String, i64> {

@@ -2,8 +2,11 @@
 
 pub(crate) mod adopt;
 pub(crate) mod baseline;
+pub(crate) mod completions;
+pub(crate) mod create;
 pub(crate) mod down;
 pub(crate) mod lint;
+pub(crate) mod man;
 pub(crate) mod plan;
 pub(crate) mod redo;
 pub(crate) mod repair;

@@ -1,43 +1,14 @@
 //! One step of the schema, up or down, whatever it comes from.
 
 use std::borrow::Cow;
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 use refinery::Migration;
 use time::format_description::well_known::Rfc3339;
 
-use crate::files::{DownScript, MigrationFile, Problem, Transaction, transaction_of};
+use crate::files::{Direction, DownScript, MigrationFile, Problem, Transaction, transaction_of};
 use crate::script::Script;
 use crate::sql::literal;
-
-/// Which way a change goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Direction {
-    /// It applies a migration.
-    Up,
-    /// It undoes one.
-    Down,
-}
-
-impl Direction {
-    /// What is done to a migration.
-    pub(crate) fn participle(self) -> &'static str {
-        match self {
-            Self::Up => "applied",
-            Self::Down => "undone",
-        }
-    }
-}
-
-impl fmt::Display for Direction {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::Up => "up",
-            Self::Down => "down",
-        })
-    }
-}
 
 /// A migration to be applied or undone.
 #[derive(Debug)]

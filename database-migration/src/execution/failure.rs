@@ -16,6 +16,8 @@ pub struct ApplyError {
     problem: String,
     excerpt: Option<String>,
     is_lock_timeout: bool,
+    /// The SQLSTATE, or `_OTHER`, as OpenTelemetry's conventions have it.
+    status: Box<str>,
     /// What remains of it in the database: nothing for one that ran in a transaction.
     remains: Option<String>,
 }
@@ -74,6 +76,7 @@ impl ApplyError {
         Self {
             problem: problem(answer),
             is_lock_timeout: sqlstate::is_lock_not_available(answer.code()),
+            status: answer.code().code().into(),
             ..Self::at(change, offset(change, statement, answer))
         }
     }
@@ -85,6 +88,11 @@ impl ApplyError {
             problem,
             ..Self::at(change, start)
         }
+    }
+
+    /// The SQLSTATE, or `_OTHER`.
+    pub(crate) fn status(&self) -> &str {
+        &self.status
     }
 
     /// Says what remains in the database of a migration that did not run in a transaction.
@@ -112,6 +120,7 @@ impl ApplyError {
             problem: String::new(),
             excerpt,
             is_lock_timeout: false,
+            status: "_OTHER".into(),
             remains: None,
         }
     }

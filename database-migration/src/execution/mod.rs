@@ -14,13 +14,14 @@ use backon::{BackoffBuilder, ExponentialBuilder};
 use connection::Connector;
 use tracing::{Instrument, field, info_span, warn};
 
-pub use change::Direction;
 pub(crate) use change::{Change, insertion, kept};
 pub use failure::ApplyError;
 pub use steps::Unfinished;
 pub(crate) use steps::{STEPS_SUFFIX, steps_table, unfinished};
 
 use crate::execution::progress::Progress;
+use crate::files::Direction;
+use crate::metrics;
 use crate::session::{Session, SessionError};
 
 /// Runs a change to its end. What a lock keeps from running is tried again and again for up to `lock_retry`.
@@ -48,14 +49,23 @@ pub(crate) async fn execute(
         otel.status_code = field::Empty,
     );
     let started = Instant::now();
-    let retry = Retry::new(change, lock_retry);
+    let retry = Retry::new(session, change, lock_retry);
+    let namespace = session.location().namespace();
     let work = async {
         let outcome = if change.is_stepwise() {
             stepwise::run(session, change, retry).await
         } else {
             transaction::run(session, change, retry).await
         };
-        outcome.map(|()| started.elapsed())
+        let elapsed = started.elapsed();
+        match &outcome {
+            Ok(()) => metrics::applied(namespace, change.direction, elapsed),
+            Err(error) => {
+                record_failure(error.status());
+                metrics::failed(namespace, change.direction, elapsed, error.status());
+            }
+        }
+        outcome.map(|()| elapsed)
     };
     Progress::new(connector, session, change)
         .during(work)
@@ -66,6 +76,8 @@ pub(crate) async fn execute(
 /// Tries again what only other transactions keep from running.
 pub(crate) struct Retry {
     place: String,
+    namespace: String,
+    direction: Direction,
     limit: Duration,
     started: Instant,
     delays: <ExponentialBuilder as BackoffBuilder>::Backoff,
@@ -73,7 +85,7 @@ pub(crate) struct Retry {
 }
 
 impl Retry {
-    fn new(change: &Change<'_>, limit: Duration) -> Self {
+    fn new(session: &Session, change: &Change<'_>, limit: Duration) -> Self {
         let delays = ExponentialBuilder::default()
             .with_min_delay(Duration::from_millis(500))
             .with_max_delay(Duration::from_secs(10))
@@ -82,6 +94,8 @@ impl Retry {
             .build();
         Self {
             place: change.path.display().to_string(),
+            namespace: session.location().namespace(),
+            direction: change.direction,
             limit,
             started: Instant::now(),
             delays,
@@ -97,15 +111,13 @@ impl Retry {
 
     /// Waits before the next attempt, or says that there is none. What failed must have been rolled back.
     async fn waits_after(&mut self, error: &SessionError) -> bool {
-        let Some(code) = error.answer().map(|answer| answer.code().clone()) else {
-            record_failure("_OTHER");
-            return false;
-        };
-        let may_pass = connection::sqlstate::is_lost_to_other_transactions(&code);
+        let may_pass = error.answer().is_some_and(|answer| {
+            connection::sqlstate::is_lost_to_other_transactions(answer.code())
+        });
         if !may_pass || self.started.elapsed() >= self.limit {
-            record_failure(code.code());
             return false;
         }
+        metrics::retried(self.namespace.clone(), self.direction);
         let delay = self.delays.next().unwrap_or(Duration::from_secs(10));
         warn!(
             "{}: a lock was not granted in time, so the statement was rolled back with its transaction; attempt {} \

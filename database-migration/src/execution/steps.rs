@@ -3,7 +3,8 @@
 
 use tokio_postgres::SimpleQueryMessage;
 
-use crate::execution::{Change, Direction};
+use crate::execution::Change;
+use crate::files::Direction;
 use crate::history::{self, Location};
 use crate::session::{Query, Session, SessionError};
 use crate::sql::literal;

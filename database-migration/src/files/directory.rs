@@ -73,6 +73,19 @@ impl Entry {
 /// Lists a directory. Names that begin with a dot and `lost+found` are no entries; what does not end in `.sql` is
 /// reported and left alone; symbolic links are followed.
 pub(super) fn list(directory: &Path, problems: &mut Vec<Problem>) -> Vec<Entry> {
+    let known_problems = problems.len();
+    let entries = entries(directory, problems);
+    if entries.is_empty() && problems.len() == known_problems {
+        problems.push(Problem::of_directory(
+            directory,
+            "there is no migration file in it; name the directory that holds them",
+        ));
+    }
+    entries
+}
+
+/// Lists a directory that may be empty.
+pub(super) fn entries(directory: &Path, problems: &mut Vec<Problem>) -> Vec<Entry> {
     let listing = match directory.read_dir() {
         Ok(listing) => listing,
         Err(error) => {
@@ -80,7 +93,6 @@ pub(super) fn list(directory: &Path, problems: &mut Vec<Problem>) -> Vec<Entry> 
             return Vec::new();
         }
     };
-    let known_problems = problems.len();
     let mut entries = Vec::new();
     for listed in listing {
         match listed {
@@ -91,12 +103,6 @@ pub(super) fn list(directory: &Path, problems: &mut Vec<Problem>) -> Vec<Entry> 
             },
             Err(error) => problems.push(cannot_list(directory, &error)),
         }
-    }
-    if entries.is_empty() && problems.len() == known_problems {
-        problems.push(Problem::of_directory(
-            directory,
-            "there is no migration file in it; name the directory that holds them",
-        ));
     }
     require_one_style(&entries, problems);
     entries

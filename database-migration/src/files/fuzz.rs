@@ -166,7 +166,7 @@ fn assert_lines(faults: &[Fault], first_line: usize, text: &str) {
 }
 
 /// Calls `check` with damaged copies of `seeds` for `FUZZ_SECONDS`, one second without it.
-fn fuzz(seeds: &[&str], parts: &[&str], check: impl Fn(&[u8])) {
+pub(crate) fn fuzz(seeds: &[&str], parts: &[&str], check: impl Fn(&[u8])) {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let seed = number("FUZZ_SEED").unwrap_or(now.as_secs());
     let end = Instant::now() + Duration::from_secs(number("FUZZ_SECONDS").unwrap_or(1));

@@ -5,9 +5,10 @@
 
 mod checksum;
 mod directory;
+mod draft;
 mod embedded;
 #[cfg(test)]
-mod fuzz;
+pub(crate) mod fuzz;
 mod header;
 mod migration_file;
 mod name;
@@ -20,9 +21,11 @@ mod set;
 mod style;
 mod text;
 
+pub(crate) use draft::{NewFile, Surroundings, name_of_words};
 pub(crate) use header::transaction_of;
 pub use header::{Header, HeaderLine, Transaction};
 pub use migration_file::{DownScript, MigrationFile};
+pub(crate) use problem::list;
 pub use problem::{FileError, Problem};
 pub use set::MigrationSet;
-pub(crate) use style::Direction;
+pub use style::Direction;

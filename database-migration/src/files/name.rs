@@ -35,14 +35,13 @@ pub(super) fn check(name: &str) -> Result<(), String> {
 /// The name with an underscore in place of each character that the history cannot hold.
 pub(super) fn to_word(name: &str) -> String {
     name.chars()
-        .map(|character| {
-            if is_word(character.encode_utf8(&mut [0; 4])) {
-                character
-            } else {
-                '_'
-            }
-        })
+        .map(|character| if is_part(character) { character } else { '_' })
         .collect()
+}
+
+/// Whether a name may have this character.
+pub(super) fn is_part(character: char) -> bool {
+    is_word(character.encode_utf8(&mut [0; 4]))
 }
 
 /// Whether all of a text is a name to refinery, which would silently take its first part otherwise.

@@ -29,6 +29,14 @@ impl Style for Pairs {
         }
     }
 
+    fn stem(&self, version: &str, name: &str, direction: Direction) -> Option<String> {
+        let suffix = match direction {
+            Direction::Up => "up",
+            Direction::Down => "down",
+        };
+        Some(format!("{version}_{name}.{suffix}"))
+    }
+
     fn parse<'text>(&self, text: &'text str) -> Result<Content<'text>, Vec<Fault>> {
         whole_file(text)
     }

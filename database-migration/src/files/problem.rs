@@ -75,7 +75,8 @@ pub enum FileError {
     Problems(Vec<Problem>),
 }
 
-fn list(problems: &[Problem]) -> String {
+/// Problems below a sentence that announces them, each on a line.
+pub(crate) fn list(problems: &[Problem]) -> String {
     problems
         .iter()
         .map(|problem| format!("\n  {problem}"))

@@ -44,6 +44,14 @@ impl Style for RefineryStyle {
         }
     }
 
+    fn stem(&self, version: &str, name: &str, direction: Direction) -> Option<String> {
+        let letter = match direction {
+            Direction::Up => 'V',
+            Direction::Down => 'U',
+        };
+        Some(format!("{letter}{version}__{name}"))
+    }
+
     fn parse<'text>(&self, text: &'text str) -> Result<Content<'text>, Vec<Fault>> {
         whole_file(text)
     }

@@ -28,6 +28,13 @@ impl Style for Sectioned {
         (!version.is_empty()).then(|| file_name(version, rest))
     }
 
+    fn stem(&self, version: &str, name: &str, direction: Direction) -> Option<String> {
+        match direction {
+            Direction::Up => Some(format!("{version}_{name}")),
+            Direction::Down => None,
+        }
+    }
+
     /// Splits a text at its section markers. Nothing of its SQL is looked at or changed; blank lines around a section
     /// are no part of it.
     fn parse<'text>(&self, text: &'text str) -> Result<Content<'text>, Vec<Fault>> {

@@ -25,6 +25,9 @@ pub(super) trait Style: fmt::Debug + Sync {
     /// with what to do, if it does and is still none.
     fn recognize<'name>(&self, stem: &'name str) -> Option<Result<FileName<'name>, String>>;
 
+    /// The name of a new file, without its `.sql`; nothing if this style has no file for that direction.
+    fn stem(&self, version: &str, name: &str, direction: Direction) -> Option<String>;
+
     /// Reads a file's text, whose line ends are `\n`.
     fn parse<'text>(&self, text: &'text str) -> Result<Content<'text>, Vec<Fault>>;
 }
@@ -37,13 +40,37 @@ pub(super) struct FileName<'name> {
     pub(super) direction: Direction,
 }
 
-/// What the file of a migration does.
+/// What SQL does about a migration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Direction {
+pub enum Direction {
     /// It applies the migration.
     Up,
-    /// It undoes the migration, which another file applies.
+    /// It undoes the migration.
     Down,
+}
+
+impl Direction {
+    /// What is done to the migration.
+    pub(crate) fn participle(self) -> &'static str {
+        match self {
+            Self::Up => "applied",
+            Self::Down => "undone",
+        }
+    }
+
+    /// Its name, as commands and attributes have it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Down => "down",
+        }
+    }
+}
+
+impl fmt::Display for Direction {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
+    }
 }
 
 /// What a file's text says.
@@ -126,6 +153,21 @@ mod tests {
                     (file_name.version, file_name.name.as_ref()),
                     (1, "create_users")
                 );
+            }
+        }
+    }
+
+    #[test]
+    fn every_new_files_name_is_of_its_own_style() {
+        for style in STYLES {
+            for direction in [Direction::Up, Direction::Down] {
+                let Some(stem) = style.stem("0042", "2nd_größe", direction) else {
+                    continue;
+                };
+                let (found, file_name) = recognize(&stem).unwrap();
+                assert_eq!(found.title(), style.title());
+                assert_eq!((file_name.version, file_name.direction), (42, direction));
+                assert_eq!(file_name.name, "2nd_größe");
             }
         }
     }

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod adopt;
+mod configuration;
+mod create;
 mod down;
 mod files;
 mod history;
@@ -11,9 +13,11 @@ mod locks;
 mod plan;
 mod pooler;
 mod settings;
+mod shell;
 mod status;
 mod stepwise;
 mod support;
+mod telemetry;
 mod up;
 mod verify;
 mod wait;

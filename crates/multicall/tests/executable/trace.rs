@@ -238,16 +238,27 @@ async fn a_collector_that_is_away_changes_nothing_but_a_warning() {
     let plain = run(&mut program("database-migration", &database));
     assert_eq!((plain.code, plain.stderr.as_str()), (Some(0), ""));
 
-    for endpoint in ["http://127.0.0.1:1", &silent] {
+    for (endpoint, reason) in [
+        ("http://127.0.0.1:1", "Connection refused"),
+        (&silent, "which did not answer in 1500 ms"),
+    ] {
+        let database = Server::shared().database().await;
         let started = Instant::now();
         let ended =
             run(program("database-migration", &database)
                 .env("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint));
         assert_eq!(ended.code, Some(0), "{ended:?}");
         assert!(
-            ended.stderr.starts_with("warning: spans ") && ended.stderr.contains(endpoint),
+            ended
+                .stderr
+                .starts_with("warning: telemetry was not delivered: "),
             "{ended:?}"
         );
+        for signal in ["spans", "metrics"] {
+            let lost = format!("{signal} to {endpoint}, ");
+            assert_eq!(ended.stderr.matches(&lost).count(), 1, "{ended:?}");
+        }
+        assert_eq!(ended.stderr.matches(reason).count(), 2, "{ended:?}");
         // Far below the ten seconds that an export may take, and far above what a busy machine adds.
         assert!(started.elapsed() < Duration::from_secs(8));
     }
