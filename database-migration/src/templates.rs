@@ -69,10 +69,9 @@ impl Template {
         }
     }
 
-    /// The text for one migration. Line ends become `\n`.
+    /// The text for one migration.
     pub(crate) fn fill(&self, version: &str, name: &str) -> String {
         self.text
-            .replace("\r\n", "\n")
             .replace("{{version}}", version)
             .replace("{{name}}", name)
     }

@@ -10,6 +10,7 @@ use crate::files::name;
 use crate::files::problem::{Fault, Problem};
 use crate::files::sectioned::{self, Sectioned};
 use crate::files::style::{Direction, Script, Style, whole_file};
+use crate::files::text;
 
 /// The style of a directory that has no files yet.
 const DEFAULT_STYLE: &dyn Style = &Sectioned;
@@ -159,6 +160,8 @@ struct Draft {
 impl Draft {
     /// Takes a text with sections apart. One without is as a whole what applies the migration.
     fn of(text: &str) -> Result<Self, Vec<Fault>> {
+        let text = text::decode(text.as_bytes()).map_err(|fault| vec![fault])?;
+        let text = text.as_ref();
         if sectioned::first_marker(text).is_none() {
             whole_file(text)?;
             if text.trim().is_empty() {
@@ -326,6 +329,7 @@ mod tests {
             "-- +++++ UP\n",
             "-- +++++ DOWN\nSELECT 1;\n",
             "-- Transaction: off\nSELECT 1;",
+            "SELECT '\0';",
         ] {
             let problems = surroundings(&[])
                 .lay_out("2", "b", Path::new("t.sql"), text)

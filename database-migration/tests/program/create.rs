@@ -88,7 +88,7 @@ fn a_file_is_a_template_too() {
     let template = files.path().join("my-template");
     fs::write(
         &template,
-        "-- +++++ UP\r\nSELECT '{{name}} {{version}} {{1,2}}';\r\n",
+        "\u{FEFF}-- +++++ UP\r\nSELECT '{{name}} {{version}} {{1,2}}';\r\n",
     )
     .unwrap();
     let paths = created(
