@@ -11,7 +11,7 @@ mod transaction;
 use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
-use connection::Connector;
+use connection::{Connector, sqlstate};
 use tracing::{Instrument, field, info_span, warn};
 
 pub(crate) use change::{Change, insertion, kept};
@@ -33,10 +33,7 @@ pub(crate) async fn execute(
 ) -> Result<Duration, ApplyError> {
     let span = info_span!(
         "migration",
-        otel.name = format!(
-            "migration {} {} {}",
-            change.direction, change.version, change.name
-        ),
+        otel.name = span_name(change),
         otel.kind = "client",
         db.system.name = "postgresql",
         db.namespace = session.location().namespace(),
@@ -76,6 +73,8 @@ pub(crate) async fn execute(
 /// Tries again what only other transactions keep from running.
 pub(crate) struct Retry {
     place: String,
+    /// What is rolled back as a whole.
+    unit: &'static str,
     namespace: String,
     direction: Direction,
     limit: Duration,
@@ -94,6 +93,11 @@ impl Retry {
             .build();
         Self {
             place: change.path.display().to_string(),
+            unit: if change.is_stepwise() {
+                "statement"
+            } else {
+                "migration"
+            },
             namespace: session.location().namespace(),
             direction: change.direction,
             limit,
@@ -111,23 +115,47 @@ impl Retry {
 
     /// Waits before the next attempt, or says that there is none. What failed must have been rolled back.
     async fn waits_after(&mut self, error: &SessionError) -> bool {
-        let may_pass = error.answer().is_some_and(|answer| {
-            connection::sqlstate::is_lost_to_other_transactions(answer.code())
-        });
-        if !may_pass || self.started.elapsed() >= self.limit {
+        let Some(reason) = passing_reason(error) else {
+            return false;
+        };
+        if self.started.elapsed() >= self.limit {
             return false;
         }
         metrics::retried(self.namespace.clone(), self.direction);
         let delay = self.delays.next().unwrap_or(Duration::from_secs(10));
         warn!(
-            "{}: a lock was not granted in time, so the statement was rolled back with its transaction; attempt {} \
-             follows in {:.1} s",
+            "{}: {reason}, so the {} was rolled back; attempt {} follows in {:.1} s",
             self.place,
+            self.unit,
             self.attempts + 1,
             delay.as_secs_f64()
         );
         tokio::time::sleep(delay).await;
         true
+    }
+}
+
+fn span_name(change: &Change<'_>) -> String {
+    let name = format!("migration {} {}", change.version, change.name);
+    match change.direction {
+        Direction::Up => name,
+        Direction::Down => format!("{name} undone"),
+    }
+}
+
+/// Why the same may succeed later, if it may.
+fn passing_reason(error: &SessionError) -> Option<String> {
+    let answer = error.answer()?;
+    if sqlstate::is_lock_not_available(answer.code()) {
+        Some("a lock was not granted in time".to_owned())
+    } else if sqlstate::is_lost_to_other_transactions(answer.code()) {
+        Some(format!(
+            "it had to give way to another transaction: {} (SQLSTATE {})",
+            answer.message(),
+            answer.code().code()
+        ))
+    } else {
+        None
     }
 }
 

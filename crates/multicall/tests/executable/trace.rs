@@ -92,6 +92,13 @@ async fn three_programs_make_one_trace_and_lose_nothing() {
     assert_eq!(
         names(&migration),
         [
+            "CREATE INDEX idx_order_items_order_id",
+            "CREATE INDEX idx_order_items_product_id",
+            "CREATE INDEX idx_orders_created_at",
+            "CREATE INDEX idx_products_category",
+            "CREATE TABLE order_items",
+            "CREATE TABLE orders",
+            "CREATE TABLE products",
             "connect",
             "database-migration",
             "lock",
@@ -157,12 +164,20 @@ async fn three_programs_make_one_trace_and_lose_nothing() {
     for (name, value) in [
         ("db.system.name", "postgresql"),
         ("db.namespace", &format!("{}|public", database.name())),
+        ("database.migration.direction", "up"),
         ("database.migration.version", "1"),
         ("database.migration.name", "create_products"),
         ("database.migration.attempts", "1"),
     ] {
         assert_eq!(first.attributes[name], value);
     }
+    let statement = migration["CREATE TABLE products"];
+    assert_eq!(statement.parent_id, first.span_id);
+    assert_eq!(statement.kind, CLIENT);
+    assert_eq!(
+        statement.attributes["db.query.summary"],
+        "CREATE TABLE products"
+    );
     let products = load["load products"];
     assert_eq!(products.parent_id, load["database-load"].span_id);
     assert_eq!(products.attributes["database.load.rows.inserted"], "10");
