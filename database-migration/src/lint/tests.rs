@@ -17,11 +17,15 @@ pub(super) fn up(sql: &str) -> MigrationFile {
 }
 
 fn file(text: &str) -> MigrationFile {
+    named_file("1_a.sql", text)
+}
+
+fn named_file(name: &str, text: &str) -> MigrationFile {
     let directory = tempfile::tempdir().unwrap();
-    fs::write(directory.path().join("1_a.sql"), text).unwrap();
+    fs::write(directory.path().join(name), text).unwrap();
     let set = MigrationSet::from_directories(&[directory.path().to_owned()]).unwrap();
     MigrationFile {
-        path: PathBuf::from("1_a.sql"),
+        path: PathBuf::from(name),
         ..set.files()[0].clone()
     }
 }
@@ -115,6 +119,15 @@ fn comments_take_findings_away() {
 fn a_header_is_for_both_sections() {
     let text = "-- lint-ignore forbidden-in-transaction: applied by hand\n-- +++++ UP\nVACUUM a;\n-- +++++ DOWN\nVACUUM b;";
     assert_eq!(linted(&[file(text)], Levels::default()), (Vec::new(), 2));
+}
+
+#[test]
+fn a_comment_above_a_statement_is_no_header_in_a_file_without_sections() {
+    let text = "-- lint-ignore ban-drop-table, missing-down: empty\nDROP TABLE a;\nDROP TABLE b;\n";
+    assert_eq!(
+        linted(&[named_file("1_a.up.sql", text)], Levels::default()),
+        (vec!["1:3:1 warn ban-drop-table".to_owned()], 2)
+    );
 }
 
 #[test]

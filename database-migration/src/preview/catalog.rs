@@ -10,7 +10,11 @@ use tokio_postgres::types::Type;
 
 use crate::relation_name::RelationName;
 
-/// All columns of all relations of these names, wherever they are. No privileges are needed, and no lock is taken.
+/// Where a name without a schema is created.
+const CURRENT_SCHEMA: &str = "SELECT coalesce(current_schema()::text, 'public')";
+
+/// All columns of the relations of these names in these schemas, or in those of the search path. No privileges are
+/// needed, and no lock is taken.
 const COLUMNS: &str = "\
     SELECT class.oid, namespace.nspname::text, class.relname::text, pg_table_is_visible(class.oid),
            attribute.attname::text, format_type(attribute.atttypid, attribute.atttypmod)
@@ -18,7 +22,7 @@ const COLUMNS: &str = "\
     JOIN pg_namespace AS namespace ON namespace.oid = class.relnamespace
     LEFT JOIN pg_attribute AS attribute
       ON attribute.attrelid = class.oid AND attribute.attnum > 0 AND NOT attribute.attisdropped
-    WHERE class.relname = ANY ($1)
+    WHERE class.relname = ANY ($1) AND (namespace.nspname = ANY ($2) OR pg_table_is_visible(class.oid))
     ORDER BY class.oid, attribute.attnum";
 
 /// How large relations are; a partitioned one with its partitions. The server locks each for a moment.
@@ -38,11 +42,14 @@ const SIZES: &str = "\
 /// The relations that are there, with their columns.
 #[derive(Debug, Default)]
 pub(super) struct LiveCatalog {
+    current_schema: String,
+    /// The schemas of the relations that are found by their names alone.
+    visible: HashMap<String, String>,
     relations: HashMap<RelationName, LiveRelation>,
 }
 
 /// A relation that is there.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct LiveRelation {
     oid: u32,
     columns: HashMap<String, String>,
@@ -60,31 +67,65 @@ pub(super) struct Size {
 }
 
 impl LiveCatalog {
-    /// Asks for the relations of these names.
+    /// Asks for the relations of these names, as statements write them.
     pub(super) async fn load(
         connection: &Connection,
-        names: &[RelationName],
+        written: &[&str],
     ) -> Result<Self, tokio_postgres::Error> {
-        let mut catalog = Self::default();
-        if names.is_empty() {
-            return Ok(catalog);
-        }
-        let last_parts: Vec<&str> = names.iter().map(|name| name.name.as_str()).collect();
+        let row = connection.query_typed(CURRENT_SCHEMA, &[]).await?;
+        let mut catalog = Self {
+            current_schema: row.first().map(|row| row.get(0)).unwrap_or_default(),
+            ..Self::default()
+        };
+        let names = written.iter().map(|written| catalog.resolve(written));
+        let (schemas, names): (Vec<_>, Vec<_>) = names.map(|name| (name.schema, name.name)).unzip();
         let rows = connection
-            .query_typed(COLUMNS, &[(&last_parts, Type::TEXT_ARRAY)])
+            .query_typed(
+                COLUMNS,
+                &[(&names, Type::TEXT_ARRAY), (&schemas, Type::TEXT_ARRAY)],
+            )
             .await?;
-        for name in names {
-            if let Some(relation) = LiveRelation::find(name, &rows) {
-                catalog.relations.insert(name.clone(), relation);
-            }
+        for row in &rows {
+            catalog.add(row);
         }
-        catalog.load_sizes(connection).await?;
+        catalog.load_sizes(connection, written).await?;
         Ok(catalog)
     }
 
+    /// The relation that a statement means by this name.
+    pub(super) fn resolve(&self, written: &str) -> RelationName {
+        RelationName::parse(written, |name| {
+            let visible = self.visible.get(name);
+            visible.unwrap_or(&self.current_schema).clone()
+        })
+    }
+
+    /// Adds a relation's column.
+    fn add(&mut self, row: &Row) {
+        let name = RelationName {
+            schema: row.get(1),
+            name: row.get(2),
+        };
+        if row.get(3) {
+            self.visible.insert(name.name.clone(), name.schema.clone());
+        }
+        let relation = self.relations.entry(name).or_default();
+        relation.oid = row.get(0);
+        if let (Some(column), Some(its_type)) = (row.get(4), row.get(5)) {
+            relation.columns.insert(column, its_type);
+        }
+    }
+
     /// A relation that somebody has locked keeps its size for itself.
-    async fn load_sizes(&mut self, connection: &Connection) -> Result<(), tokio_postgres::Error> {
-        let oids: Vec<u32> = self.relations.values().map(|found| found.oid).collect();
+    async fn load_sizes(
+        &mut self,
+        connection: &Connection,
+        written: &[&str],
+    ) -> Result<(), tokio_postgres::Error> {
+        let named = written
+            .iter()
+            .filter_map(|written| self.relations.get(&self.resolve(written)));
+        let oids: Vec<u32> = named.map(|relation| relation.oid).collect();
         let answer = connection
             .query_typed(SIZES, &[(&oids, Type::OID_ARRAY)])
             .await;
@@ -128,30 +169,6 @@ impl LiveCatalog {
     }
 }
 
-impl LiveRelation {
-    /// The relation that a statement finds by this name: of those without a schema the visible one.
-    fn find(name: &RelationName, rows: &[Row]) -> Option<Self> {
-        let of_name = |row: &&Row| row.get::<_, &str>(2) == name.name;
-        let in_schema =
-            |row: &&Row| row.get::<_, &str>(1) == name.schema.as_deref().unwrap_or("public");
-        let is_visible = |row: &&Row| name.schema.is_none() && row.get(3);
-        let mut candidates = rows.iter().filter(of_name);
-        let oid: u32 = candidates
-            .clone()
-            .find(is_visible)
-            .or_else(|| candidates.find(in_schema))?
-            .get(0);
-        let columns = rows.iter().filter(|row| row.get::<_, u32>(0) == oid);
-        Some(Self {
-            oid,
-            columns: columns
-                .filter_map(|row| Some((row.get::<_, Option<_>>(4)?, row.get::<_, Option<_>>(5)?)))
-                .collect(),
-            size: None,
-        })
-    }
-}
-
 fn size(row: &Row) -> Option<Size> {
     Some(Size {
         bytes: row.get::<_, Option<_>>(1)?,
@@ -162,7 +179,7 @@ fn size(row: &Row) -> Option<Size> {
 
 impl Catalog for LiveCatalog {
     fn column_type(&self, table: &str, column: &str) -> Option<String> {
-        let relation = self.relations.get(&RelationName::parse(table))?;
+        let relation = self.relations.get(&self.resolve(table))?;
         relation.columns.get(column).cloned()
     }
 }

@@ -14,7 +14,6 @@ use crate::lint::{LintSettings, Script, lint};
 use crate::plan::Plan;
 use crate::preview::catalog::LiveCatalog;
 use crate::preview::pending::{Pending, PendingMigration};
-use crate::relation_name::RelationName;
 
 /// The form that a preview is written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -83,12 +82,13 @@ impl Preview {
     }
 }
 
-fn named_relations(scripts: &[Script<'_>]) -> Vec<RelationName> {
+/// The names of relations, as the scripts write them.
+fn named_relations<'scripts>(scripts: &'scripts [Script<'_>]) -> Vec<&'scripts str> {
     let statements = scripts.iter().flat_map(|script| &script.statements);
     let relations = statements.flat_map(|statement| &statement.effects.relations);
     relations
         .filter_map(|effect| match &effect.relation {
-            Relation::Named(written) => Some(RelationName::parse(written)),
+            Relation::Named(written) => Some(written.as_str()),
             _ => None,
         })
         .collect()

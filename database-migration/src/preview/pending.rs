@@ -140,7 +140,7 @@ impl Pending {
         let Relation::Named(written) = &effect.relation else {
             return Standing::NotNamed;
         };
-        let name = RelationName::parse(written);
+        let name = self.catalog.resolve(written);
         if self.catalog.has(&name) {
             Standing::Existing(self.catalog.size(&name).cloned())
         } else if effect.storage == Storage::Created || self.new.contains(&name) {
@@ -154,7 +154,7 @@ impl Pending {
         let Relation::Named(written) = &effect.relation else {
             return;
         };
-        let name = RelationName::parse(written);
+        let name = self.catalog.resolve(written);
         match effect.storage {
             Storage::Created if !self.catalog.has(&name) => {
                 self.new.insert(name);

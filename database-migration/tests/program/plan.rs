@@ -83,6 +83,9 @@ async fn some_pending(database: &Database<'_>) -> TempDir {
          ALTER TABLE public.coupons ADD COLUMN order_id bigint REFERENCES orders;\n\
          DROP TABLE carts;\n\
          CREATE TABLE carts (id bigint);\n\
+         CREATE TABLE draft (id bigint);\n\
+         DROP TABLE draft;\n\
+         TRUNCATE draft;\n\
          -- +++++ DOWN\nDROP TABLE coupons;",
     );
     write(
@@ -231,6 +234,34 @@ async fn a_table_that_somebody_has_locked_is_told_without_its_size() {
         "{ended:?}"
     );
     transaction.commit().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_name_without_a_schema_is_that_of_the_visible_table() {
+    let database = Server::shared().database().await;
+    let name = database.name();
+    database
+        .execute(&format!(
+            "CREATE SCHEMA menu; GRANT USAGE ON SCHEMA menu TO PUBLIC; CREATE TABLE a (); CREATE TABLE menu.a (b varchar(20));
+             INSERT INTO menu.a VALUES ('c'); ALTER DATABASE {name} SET search_path = menu, public"
+        ))
+        .await;
+    let sql = "ALTER TABLE a ALTER COLUMN b TYPE varchar(40);\nTRUNCATE public.a;\n\
+               CREATE TABLE new ();\nALTER TABLE menu.new ADD COLUMN b text;\nALTER TABLE public.new ADD COLUMN b text;";
+    let files = directory(&[("1_a.sql", sql)]);
+    let ended = plan(&database, files.path(), &[]).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    for line in [
+        "a: ACCESS EXCLUSIVE (8192 bytes)",
+        "public.a: ACCESS EXCLUSIVE, emptied (0 bytes)",
+        "menu.new: ACCESS EXCLUSIVE (new, nobody waits for it)",
+        "public.new: ACCESS EXCLUSIVE (not there now)",
+    ] {
+        assert!(
+            ended.stdout.contains(&format!("    {line}\n")),
+            "{line}: {ended:?}"
+        );
+    }
 }
 
 #[tokio::test]

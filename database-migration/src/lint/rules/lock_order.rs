@@ -87,7 +87,7 @@ fn locks(transaction: &[Statement]) -> Vec<Taken<'_>> {
             let Relation::Named(written) = &effect.relation else {
                 continue;
             };
-            let relation = RelationName::parse(written);
+            let relation = RelationName::of_text(written);
             if effect.storage == Storage::Created {
                 created.insert(relation);
             } else if effect.lock.blocks_writes() && !created.contains(&relation) {
@@ -158,6 +158,15 @@ mod tests {
             (
                 "CREATE INDEX i ON a (c); CREATE INDEX j ON b (c);",
                 "CREATE INDEX k ON b (c); CREATE INDEX l ON a (c);",
+            ),
+            // Of two pairs of locks both have to conflict.
+            (
+                "TRUNCATE a; CREATE INDEX i ON b (c);",
+                "CREATE INDEX j ON b (c); TRUNCATE a;",
+            ),
+            (
+                "CREATE INDEX i ON a (c); TRUNCATE b;",
+                "TRUNCATE b; CREATE INDEX j ON a (c);",
             ),
             // Nobody else sees a new table.
             (

@@ -1,6 +1,5 @@
 //! `missing-down`.
 
-use crate::files::Direction;
 use crate::lint::rules::{Rule, Violation};
 use crate::lint::{Level, Migrations, Statement};
 
@@ -28,7 +27,7 @@ impl Rule for MissingDown {
         let without = migrations
             .scripts
             .iter()
-            .filter(|script| script.direction == Direction::Up && script.file.down.is_none());
+            .filter(|script| script.file.down.is_none());
         without
             .map(|script| {
                 let first = script.statements.first();
