@@ -122,12 +122,12 @@ impl<'set> Script<'set> {
 
     /// A violation by what stands in this range of the SQL.
     pub(crate) fn violation(&self, range: Range<usize>, message: impl Into<String>) -> Violation {
+        // squawk's ranges may begin or end inside a character.
+        let start = self.sql.floor_char_boundary(range.start);
+        let end = self.sql.floor_char_boundary(range.end.max(start));
         Violation {
             script: self.number,
-            spot: Spot::Sql {
-                start: range.start,
-                end: range.end,
-            },
+            spot: Spot::Sql { start, end },
             message: message.into(),
             help: None,
         }

@@ -182,6 +182,15 @@ fn squawks_own_comments_hold_for_its_rules() {
 }
 
 #[test]
+fn a_place_inside_a_character_is_that_of_the_character() {
+    let text = "-- squawk-ignore,ü,\n-- +++++ DOWN\nSELECT 1;";
+    assert_eq!(
+        linted(&[up(text)], Levels::default()).0,
+        ["1:2:17 deny unknown-rule"]
+    );
+}
+
+#[test]
 fn squawk_is_told_what_runs_in_a_transaction() {
     let text = "ALTER TABLE a ADD CONSTRAINT c CHECK (b > 0) NOT VALID;\nALTER TABLE a VALIDATE CONSTRAINT c;\n-- +++++ DOWN\nSELECT 1;";
     let outside = format!("-- Transaction: none\n{text}");

@@ -243,10 +243,11 @@ async fn a_name_without_a_schema_is_that_of_the_visible_table() {
     database
         .execute(&format!(
             "CREATE SCHEMA menu; GRANT USAGE ON SCHEMA menu TO PUBLIC; CREATE TABLE a (); CREATE TABLE menu.a (b varchar(20));
-             INSERT INTO menu.a VALUES ('c'); ALTER DATABASE {name} SET search_path = menu, public"
+             INSERT INTO menu.a VALUES ('c');
+             CREATE TABLE d AS SELECT 1 AS e; ALTER DATABASE {name} SET search_path = menu, public"
         ))
         .await;
-    let sql = "ALTER TABLE a ALTER COLUMN b TYPE varchar(40);\nTRUNCATE public.a;\n\
+    let sql = "ALTER TABLE a ALTER COLUMN b TYPE varchar(40);\nTRUNCATE public.a;\nTRUNCATE d;\n\
                CREATE TABLE new ();\nALTER TABLE menu.new ADD COLUMN b text;\nALTER TABLE public.new ADD COLUMN b text;";
     let files = directory(&[("1_a.sql", sql)]);
     let ended = plan(&database, files.path(), &[]).await;
@@ -254,6 +255,7 @@ async fn a_name_without_a_schema_is_that_of_the_visible_table() {
     for line in [
         "a: ACCESS EXCLUSIVE (8192 bytes)",
         "public.a: ACCESS EXCLUSIVE, emptied (0 bytes)",
+        "d: ACCESS EXCLUSIVE, emptied (8192 bytes)",
         "menu.new: ACCESS EXCLUSIVE (new, nobody waits for it)",
         "public.new: ACCESS EXCLUSIVE (not there now)",
     ] {
