@@ -19,6 +19,7 @@ from cluster import PATIENCE, RESTRICTED, Namespace, pod, until
         ("api", "UPDATE products SET price = 0"),
         ("api", "DELETE FROM orders"),
         ("api", "INSERT INTO refinery_schema_history (version) VALUES (99)"),
+        ("api", "DELETE FROM refinery_schema_history_catalog"),
         ("reader", "INSERT INTO orders (id) VALUES ('x')"),
         ("reader", "CREATE TEMPORARY TABLE mine ()"),
         ("owner", "CREATE ROLE mine"),

@@ -30,5 +30,6 @@ GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO :"loader", :"api";
 -- Who may write the tables must not be able to forge their history.
 SELECT format('REVOKE INSERT, UPDATE, DELETE ON %s FROM %I, %I', oid::regclass, :'loader', :'api')
 FROM pg_class
-WHERE relname = 'refinery_schema_history' AND relnamespace = 'public'::regnamespace \gexec
+WHERE relname IN ('refinery_schema_history', 'refinery_schema_history_steps', 'refinery_schema_history_catalog')
+    AND relnamespace = 'public'::regnamespace \gexec
 \endif

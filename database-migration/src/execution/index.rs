@@ -5,7 +5,11 @@ use tracing::info;
 
 use crate::script::ConcurrentIndex;
 use crate::session::{Query, Session, SessionError};
-use crate::sql::literal;
+use crate::sql::{literal, quoted};
+
+/// Ends the names of what is made to compare definitions by, no longer than those of tables that stay.
+const COPY_SUFFIX: &str = "_copy";
+const COPIED_INDEX_SUFFIX: &str = "_index";
 
 /// What is there under an index's name.
 pub(super) enum IndexState {
@@ -69,23 +73,33 @@ pub(super) async fn state(
 }
 
 /// Whether the index that is there is the one that the statement would make. The server itself is the judge: it makes
-/// such an index on an empty copy of the table, which is gone at once.
+/// such an index on an empty copy of the table, in a transaction that is rolled back. The copy stands beside the
+/// history, where the role may create tables; not every role may create temporary ones.
 pub(super) async fn is_of_definition(
     session: &Session,
     index: &ConcurrentIndex,
 ) -> Result<bool, SessionError> {
-    let creation = index.on("index_to_compare", "pg_temp.table_to_compare");
+    let copy = session.location().beside(COPY_SUFFIX);
+    let copied_index = session.location().beside(COPIED_INDEX_SUFFIX);
+    let creation = index.on(
+        &quoted(&format!(
+            "{}{COPIED_INDEX_SUFFIX}",
+            session.location().table
+        )),
+        &copy,
+    );
     let answer = session
         .connection()
         .simple_query(&format!(
-            "BEGIN; CREATE TEMPORARY TABLE table_to_compare (LIKE {}); {creation};
+            "BEGIN; CREATE TABLE {copy} (LIKE {}); {creation};
              SELECT bool_and(here.indisunique = there.indisunique
                  AND substr(pg_get_indexdef(here.indexrelid), strpos(pg_get_indexdef(here.indexrelid), ' USING '))
                    = substr(pg_get_indexdef(there.indexrelid), strpos(pg_get_indexdef(there.indexrelid), ' USING ')))
-             FROM {}, pg_index AS here WHERE here.indexrelid = 'pg_temp.index_to_compare'::regclass;
+             FROM {}, pg_index AS here WHERE here.indexrelid = {}::regclass;
              ROLLBACK",
             index.table,
-            found(index)
+            found(index),
+            literal(&copied_index)
         ))
         .await;
     let answer = match answer {

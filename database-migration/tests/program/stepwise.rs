@@ -189,7 +189,7 @@ async fn an_index_that_the_server_has_finished_alone_counts_as_done() {
         .await;
     assert_eq!(before, after);
     assert_eq!(versions(&database).await, ["1"]);
-    assert!(!table_exists(&database, "table_to_compare").await);
+    assert!(!table_exists(&database, "refinery_schema_history_copy").await);
 }
 
 #[tokio::test]
