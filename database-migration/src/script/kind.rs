@@ -43,7 +43,7 @@ pub(crate) enum Repeat {
 }
 
 impl Kind {
-    pub(super) fn of(statement: &Stmt) -> Self {
+    pub(crate) fn of(statement: &Stmt) -> Self {
         match statement {
             Stmt::Begin(_)
             | Stmt::PrepareTransaction(_)

@@ -1,9 +1,8 @@
 //! `transaction-control`.
 
-use squawk_syntax::ast::{Commit, Rollback, Stmt};
-
 use crate::lint::rules::{Rule, Violation};
 use crate::lint::{Level, Migrations};
+use crate::script::Kind;
 
 /// Finds what begins or ends transactions. Savepoints stay inside one.
 pub(super) struct TransactionControl;
@@ -28,7 +27,7 @@ impl Rule for TransactionControl {
     fn check(&self, migrations: &Migrations<'_>) -> Vec<Violation> {
         let controls = migrations
             .statements()
-            .filter(|(_, statement)| controls_transaction(&statement.syntax));
+            .filter(|(_, statement)| matches!(Kind::of(&statement.syntax), Kind::EndsTransaction));
         controls
             .map(|(script, statement)| {
                 let message = format!(
@@ -41,16 +40,6 @@ impl Rule for TransactionControl {
             })
             .collect()
     }
-}
-
-fn controls_transaction(statement: &Stmt) -> bool {
-    matches!(
-        statement,
-        Stmt::Begin(_)
-            | Stmt::PrepareTransaction(_)
-            | Stmt::Commit(Commit::CommitPrepared(_) | Commit::CommitTransaction(_))
-            | Stmt::Rollback(Rollback::RollbackPrepared(_) | Rollback::RollbackTransaction(_))
-    )
 }
 
 #[cfg(test)]
