@@ -192,8 +192,10 @@ impl Session {
         match self.pipeline(&all).await {
             Ok(()) => Ok(()),
             Err(Stopped { query, source }) => {
-                // Left open when it was the COMMIT, or a statement that the COMMIT never reached.
-                let _ = self.connection.batch_execute("ROLLBACK").await;
+                if source.as_db_error().is_some() {
+                    // Left open when it was the COMMIT, or a statement that the COMMIT never reached.
+                    let _ = self.connection.batch_execute("ROLLBACK").await;
+                }
                 Err(if (first..commit).contains(&query) {
                     SessionError::Query {
                         query: query - first,
@@ -234,10 +236,15 @@ impl Session {
                 && failure.is_none()
             {
                 record_failure(&span, &source);
+                let is_answer = source.as_db_error().is_some();
                 failure = Some(Stopped {
                     query: answered,
                     source,
                 });
+                if !is_answer {
+                    // The connection is gone, or out of step: no other answer can be told apart.
+                    break;
+                }
             }
             answered += 1;
         }

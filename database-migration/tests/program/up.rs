@@ -312,3 +312,15 @@ async fn an_error_for_which_the_server_has_no_position_names_its_statement() {
     assert!(ended.stderr.contains(expected), "{ended:?}");
     assert!(!table_exists(&database, "a").await);
 }
+
+#[tokio::test]
+async fn data_for_a_copy_that_only_the_server_understands_is_no_reason_to_hang() {
+    let database = Server::shared().database().await;
+    database.execute("CREATE TABLE a (b int)").await;
+    // The parser does not know this old form, so the text is not split, and the COPY is not found before.
+    let files = directory(&[("1_a.sql", "COPY a FROM STDIN USING DELIMITERS ',';")]);
+    let ended = migrate(&database, files.path());
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stderr.contains("1_a.sql"), "{ended:?}");
+    assert_eq!(versions(&database).await, [""; 0]);
+}
