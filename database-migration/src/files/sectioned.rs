@@ -120,7 +120,15 @@ impl Markers {
         for (index, line) in text.split('\n').enumerate() {
             let start = end;
             end = text.len().min(start + line.len() + 1);
-            let Some(title) = title(line) else { continue };
+            let Some(title) = title(line) else {
+                if matches!(self::title(line.trim_start()), Some("UP" | "DOWN")) {
+                    faults.push(Fault::new(
+                        index + 1,
+                        "the section marker is indented, which would make it a comment; begin the line with it",
+                    ));
+                }
+                continue;
+            };
             let marker = Marker {
                 line: index + 1,
                 start,
@@ -319,6 +327,11 @@ mod tests {
                 "must come before DOWN",
             ),
             ("-- +++++ Up\nSELECT 1;", 1, "is no section"),
+            (
+                "-- +++++ UP\nSELECT 1;\n  -- +++++ DOWN\nSELECT 2;",
+                3,
+                "is indented",
+            ),
             (
                 "-- +++++ UP\nSELECT 1;\n-- +++++ DOWN\n-- Transaction: no\nSELECT 2;",
                 4,
