@@ -114,6 +114,20 @@ impl Connector {
     }
 
     async fn wait_in_span(&self) -> Result<Connection, ConnectError> {
+        let started = Instant::now();
+        let connection = self.connect_when_ready().await?;
+        self.assure_options(&connection).await?;
+        info!(
+            "✓ connected to PostgreSQL {} at {} as {} ({} ms)",
+            connection.server_version,
+            self.settings.target(),
+            self.settings.user,
+            started.elapsed().as_millis()
+        );
+        Ok(connection)
+    }
+
+    async fn connect_when_ready(&self) -> Result<Connection, ConnectError> {
         let target = self.settings.target();
         let started = Instant::now();
         let mut last_report = None;
@@ -135,13 +149,6 @@ impl Connector {
                 Ok(connection) => {
                     tracing::Span::current()
                         .record("database.connect.attempts", i64::from(attempts));
-                    self.assure_options(&connection).await?;
-                    info!(
-                        "✓ connected to PostgreSQL {} at {target} as {} ({} ms)",
-                        connection.server_version,
-                        self.settings.user,
-                        started.elapsed().as_millis()
-                    );
                     return Ok(connection);
                 }
                 Err(Attempt::Hopeless(error)) => return Err(error),
@@ -277,7 +284,8 @@ impl Connector {
     /// another connection keeps an open transaction, this one gets another server process, or none at all.
     async fn is_session_shared(&self, connection: &Connection) -> Result<bool, ConnectError> {
         let before = self.server_process(connection).await?;
-        let other = self.connect().await?;
+        // Where many runners begin at once, the server may have none to spare for a moment.
+        let other = self.connect_when_ready().await?;
         other
             .batch_execute("BEGIN; SELECT")
             .await

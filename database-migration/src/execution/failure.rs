@@ -63,7 +63,11 @@ impl Failure for ApplyError {
 impl ApplyError {
     /// An error of the server, or of the connection to it. `statement` is the one that ran, if that is known.
     pub(crate) fn new(change: &Change<'_>, statement: Option<usize>, error: &SessionError) -> Self {
-        let Some(answer) = error.answer() else {
+        // A server that goes away may say so first, but not whether it has committed.
+        let answer = error
+            .answer()
+            .filter(|answer| !sqlstate::is_connection_lost(answer.code()));
+        let Some(answer) = answer else {
             return Self::plain(
                 change,
                 statement,
