@@ -23,7 +23,14 @@ pub(crate) fn catalog_table(location: &Location) -> String {
     location.beside(SUFFIX)
 }
 
-/// Keeps the description of the schema as it is now.
+/// SQL that takes the description away, in the transaction that makes it wrong: if that is the last thing before an
+/// interruption, no description is kept, and not one of an older schema.
+pub(crate) fn removal(location: &Location) -> String {
+    format!("DROP TABLE IF EXISTS {}", catalog_table(location))
+}
+
+/// Keeps the description of the schema as it is now. It waits for whoever has locked a table that a view reads, and
+/// keeps nobody waiting meanwhile.
 pub(crate) async fn keep(session: &Session) -> Result<(), MigrationError> {
     let table = catalog_table(session.location());
     let creation = format!(
@@ -35,7 +42,7 @@ pub(crate) async fn keep(session: &Session) -> Result<(), MigrationError> {
     session
         .transact(&[
             Query::own(
-                "SET LOCAL client_min_messages = warning; SET LOCAL search_path = pg_catalog",
+                "SET LOCAL client_min_messages = warning; SET LOCAL search_path = pg_catalog; SET LOCAL lock_timeout = 0",
             ),
             Query::own(&creation),
             Query::own(&protection),

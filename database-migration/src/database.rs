@@ -1,13 +1,14 @@
 //! A database as a command finds it: connected, with its history read, and the files to compare it with.
 
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use advisory_lock::LockName;
+use advisory_lock::{LockError, LockName};
 use connection::{Connector, cancel};
 use exit_code::{ExitCode, Failure};
 use shutdown::Shutdown;
 
+use crate::catalog;
 use crate::error::MigrationError;
 use crate::execution::{Unfinished, unfinished};
 use crate::files::{Direction, MigrationSet};
@@ -172,6 +173,25 @@ impl Database {
         let acquiring = advisory_lock::acquire(connection, &self.lock, self.settings.runner_wait);
         metrics::lock_wait(self.session.location().namespace(), acquiring).await?;
         Ok(())
+    }
+
+    /// Keeps the description of the schema if an interrupted run has not; a run that is at work keeps it itself.
+    pub(crate) async fn complete_description(&self) -> Result<(), MigrationError> {
+        let location = self.session.location();
+        if location.exists && !location.has_catalog && self.exclude_others_at_once().await? {
+            catalog::keep(&self.session).await?;
+        }
+        Ok(())
+    }
+
+    /// Excludes all other runs on this history, unless there is one.
+    async fn exclude_others_at_once(&self) -> Result<bool, MigrationError> {
+        let connection = self.session.connection();
+        self.connector.require_session(connection).await?;
+        match advisory_lock::acquire(connection, &self.lock, Some(Duration::ZERO)).await {
+            Err(LockError::Timeout { .. }) => Ok(false),
+            outcome => Ok(outcome.map(|()| true)?),
+        }
     }
 
     /// Excludes all other runs on this history, and reads it again.

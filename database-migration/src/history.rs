@@ -87,6 +87,8 @@ pub(crate) struct Location {
     columns: Vec<String>,
     /// Whether the table is there that tells how far migrations without a transaction came.
     pub(crate) has_steps: bool,
+    /// Whether a description of the schema is kept.
+    pub(crate) has_catalog: bool,
     /// The process on the server that answers the connection this was asked through.
     pub(crate) server_process: i32,
 }
@@ -209,13 +211,15 @@ pub(crate) async fn find(
     let rows = connection
         .query_typed(
             "SELECT current_database()::text, namespace.nspname::text, attribute.attname::text, pg_backend_pid(),
-                    steps.oid IS NOT NULL
+                    steps.oid IS NOT NULL, catalog.oid IS NOT NULL
              FROM (SELECT coalesce($1, current_schema()) AS schema) AS wanted
              LEFT JOIN pg_namespace AS namespace ON namespace.nspname = wanted.schema
              LEFT JOIN pg_class AS class ON class.relnamespace = namespace.oid AND class.relname = $2
              LEFT JOIN pg_attribute AS attribute
                ON attribute.attrelid = class.oid AND attribute.attnum > 0 AND NOT attribute.attisdropped
              LEFT JOIN pg_class AS steps ON steps.relnamespace = namespace.oid AND steps.relname = $2 || '_steps'
+             LEFT JOIN pg_class AS catalog
+               ON catalog.relnamespace = namespace.oid AND catalog.relname = $2 || '_catalog'
              ORDER BY attribute.attnum",
             &[(&name.schema, Type::TEXT), (&name.table, Type::TEXT)],
         )
@@ -236,6 +240,7 @@ pub(crate) async fn find(
         exists: !columns.is_empty(),
         columns,
         has_steps: rows.first().is_some_and(|row| row.get(4)),
+        has_catalog: rows.first().is_some_and(|row| row.get(5)),
         server_process: rows.first().map(|row| row.get(3)).unwrap_or_default(),
     })
 }

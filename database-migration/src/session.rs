@@ -49,12 +49,18 @@ pub(crate) struct Running {
 pub(crate) struct Query<'sql> {
     pub(crate) sql: &'sql str,
     pub(crate) summary: Option<&'sql str>,
+    /// Whether it makes a transaction that has failed go on, so that it may only be sent after all before it succeeded.
+    pub(crate) revives: bool,
 }
 
 impl<'sql> Query<'sql> {
     /// A query of our own.
     pub(crate) fn own(sql: &'sql str) -> Self {
-        Self { sql, summary: None }
+        Self {
+            sql,
+            summary: None,
+            revives: false,
+        }
     }
 }
 
@@ -214,11 +220,11 @@ impl Session {
         let mut under_way = VecDeque::with_capacity(PIPELINE);
         let mut failure = None;
         let mut answered = 0;
-        let mut queries = queries.iter();
+        let mut queries = queries.iter().peekable();
         loop {
             while under_way.len() < PIPELINE
                 && failure.is_none()
-                && let Some(query) = queries.next()
+                && let Some(query) = queries.next_if(|query| !query.revives || under_way.is_empty())
             {
                 let answer = self.connection.simple_query_raw(query.sql).await;
                 under_way.push_back((*query, answer));

@@ -7,11 +7,12 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, OnceLock};
+use std::time::{Duration, Instant};
 
-use test_process::bare_command;
+use test_process::{bare_command, signal};
 use tokio_postgres::{Client, Config, NoTls};
 
 /// A private server.
@@ -20,7 +21,8 @@ pub struct Server {
     password: String,
     data_directory: PathBuf,
     /// Held so that the server lives; the end of its standard input ends the server.
-    _process: Child,
+    process: Child,
+    output: Mutex<BufReader<ChildStdout>>,
 }
 
 impl Server {
@@ -40,11 +42,9 @@ impl Server {
             .stdout(Stdio::piped())
             .spawn()
             .expect("scripts/postgres-server starts");
-        let mut line = String::new();
         let output = process.stdout.take().expect("its output is a pipe");
-        BufReader::new(output)
-            .read_line(&mut line)
-            .expect("its output is text");
+        let mut output = BufReader::new(output);
+        let line = next_line(&mut output);
         let fields: Vec<_> = line.split_whitespace().collect();
         let ["ready", port, password, data_directory] = fields.as_slice() else {
             panic!("scripts/postgres-server did not start a server; its reason stands above");
@@ -53,8 +53,16 @@ impl Server {
             port: port.parse().expect("the port is a number"),
             password: (*password).to_owned(),
             data_directory: PathBuf::from(data_directory),
-            _process: process,
+            process,
+            output: Mutex::new(output),
         }
+    }
+
+    /// Crashes the server: its processes end at once, in the middle of their work. Returns when it runs again.
+    pub fn crash(&self) {
+        signal(self.process.id(), "USR1");
+        let line = next_line(&mut *self.output.lock().expect("nobody panics with it"));
+        assert!(line.starts_with("ready "), "it starts again: {line}");
     }
 
     /// The port on 127.0.0.1.
@@ -143,6 +151,15 @@ impl Database<'_> {
             .collect()
     }
 
+    /// Waits until a query returns true, for twenty seconds at most.
+    pub async fn until(&self, condition: &str) {
+        let started = Instant::now();
+        while self.value(condition).await != "t" {
+            assert!(started.elapsed() < Duration::from_secs(20), "{condition}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// Runs statements.
     pub async fn execute(&self, statements: &str) {
         self.client()
@@ -181,6 +198,12 @@ impl Drop for Database<'_> {
             outcome.expect("the database can be dropped");
         }
     }
+}
+
+fn next_line(output: &mut impl BufRead) -> String {
+    let mut line = String::new();
+    output.read_line(&mut line).expect("its output is text");
+    line
 }
 
 async fn connect(config: &Config) -> Client {

@@ -151,7 +151,9 @@ async fn bring_down(
             undo(&database, step, current.as_ref()).await?;
             current = below.cloned();
         }
-        if !undone.is_empty() {
+        if undone.is_empty() {
+            database.complete_description().await?;
+        } else {
             catalog::keep(&database.session).await?;
         }
     }

@@ -84,14 +84,22 @@ async fn bring_up(
     set: &MigrationSet,
     options: UpOptions,
 ) -> Result<Summary, MigrationError> {
-    database.require_no_unfinished_down()?;
+    // Without the lock one that is being undone is no reason to stop: somebody may be at it just now.
+    let settled = database.require_no_unfinished_down();
+    let is_settled = settled.is_ok();
+    if options.dry_run {
+        settled?;
+    }
     let plan = plan(&mut database, set, options)?;
     check(&plan.pending)?;
-    if plan.pending.is_empty() || options.dry_run {
+    if options.dry_run || plan.pending.is_empty() && is_settled {
         for file in &plan.pending {
             info!("would apply {} {}", file.version, file.name);
         }
         let summary = summary(&database, &plan, plan.pending.len(), plan.current.clone());
+        if !options.dry_run {
+            database.complete_description().await?;
+        }
         database.session.close().await;
         return Ok(Summary {
             is_dry_run: options.dry_run,
@@ -105,7 +113,9 @@ async fn bring_up(
     let plan = self::plan(&mut database, set, options)?;
     check(&plan.pending)?;
     let current = apply(&database, &plan).await?;
-    if !plan.pending.is_empty() {
+    if plan.pending.is_empty() {
+        database.complete_description().await?;
+    } else {
         catalog::keep(&database.session).await?;
     }
     let summary = summary(&database, &plan, plan.pending.len(), current);

@@ -7,6 +7,7 @@
 use tokio_postgres::error::SqlState;
 use tracing::info;
 
+use crate::catalog;
 use crate::execution::index::{self, IndexState};
 use crate::execution::steps::Steps;
 use crate::execution::{ApplyError, Change, Retry};
@@ -50,9 +51,10 @@ pub(super) async fn run(
             .map_err(|error| error.with_remains(stepwise.remains(index)))?;
     }
     let record = change.record(&session.location().qualified(), &stepwise.steps.began());
-    let removal = stepwise.steps.removal();
+    let done = stepwise.steps.removal();
+    let removal = catalog::removal(session.location());
     session
-        .transact(&[Query::own(&record), Query::own(&removal)])
+        .transact(&[Query::own(&record), Query::own(&done), Query::own(&removal)])
         .await
         .map_err(untold)
 }
@@ -81,9 +83,13 @@ impl<'run> Stepwise<'run> {
             let outcome = match &statement.kind {
                 Kind::Setting => self.set(statement).await,
                 Kind::BuildsIndex(definition) => {
-                    match self.prepare_index(index, definition).await? {
-                        Readiness::Done => return Ok(()),
-                        Readiness::Needed => self.build(index, statement, definition).await,
+                    match self.prepare_index(index, definition).await {
+                        Ok(Readiness::Done) => return Ok(()),
+                        Ok(Readiness::Refused(problem)) => {
+                            return Err(ApplyError::plain(self.change, Some(index), problem));
+                        }
+                        Ok(Readiness::Needed) => self.build(index, statement, definition).await,
+                        Err(error) => Err(error),
                     }
                 }
                 Kind::Outside(repeat) => self.outside(index, statement, repeat).await,
@@ -178,49 +184,36 @@ impl<'run> Stepwise<'run> {
         &self,
         index: usize,
         definition: &ConcurrentIndex,
-    ) -> Result<Readiness, ApplyError> {
-        let failed = |error: SessionError| ApplyError::new(self.change, Some(index), &error);
-        let refused = |problem| Err(ApplyError::plain(self.change, Some(index), problem));
-        self.restore_settings().await.map_err(failed)?;
+    ) -> Result<Readiness, SessionError> {
+        self.restore_settings().await?;
         let name = &definition.name;
-        match index::state(self.session, definition)
-            .await
-            .map_err(failed)?
-        {
-            IndexState::BeingBuilt { process } => refused(format!(
+        match index::state(self.session, definition).await? {
+            IndexState::BeingBuilt { process } => Ok(Readiness::Refused(format!(
                 "the index {name} is being built by server process {process}; wait until it is done, then run again"
-            )),
+            ))),
             IndexState::Invalid { qualified } => {
                 info!(
                     "{qualified} is invalid, as an interrupted build leaves an index; it is dropped and built again"
                 );
-                index::drop(self.session, &qualified)
-                    .await
-                    .map_err(failed)?;
+                index::drop(self.session, &qualified).await?;
                 Ok(Readiness::Needed)
             }
             IndexState::Valid { existing }
                 if self.steps.was_interrupted(index) || definition.is_unless_exists =>
             {
-                if index::is_of_definition(self.session, definition)
-                    .await
-                    .map_err(failed)?
-                {
+                if index::is_of_definition(self.session, definition).await? {
                     let text = self
                         .change
                         .script
                         .text(&self.change.script.statements[index]);
                     let note = self.steps.note(index, text);
-                    self.session
-                        .transact(&[Query::own(&note)])
-                        .await
-                        .map_err(failed)?;
+                    self.session.transact(&[Query::own(&note)]).await?;
                     return Ok(Readiness::Done);
                 }
-                refused(format!(
+                Ok(Readiness::Refused(format!(
                     "there is another index of this name; drop it, or give the new one another name\n  \
                      existing: {existing}"
-                ))
+                )))
             }
             // One that is there already the server refuses, and says so better.
             IndexState::Absent | IndexState::Valid { .. } => Ok(Readiness::Needed),
@@ -263,6 +256,7 @@ impl<'run> Stepwise<'run> {
         Query {
             sql: self.change.script.text(statement),
             summary: Some(&statement.summary),
+            revives: false,
         }
     }
 
@@ -279,7 +273,9 @@ impl<'run> Stepwise<'run> {
     }
 }
 
+/// What is to do about an index.
 enum Readiness {
     Needed,
     Done,
+    Refused(String),
 }

@@ -1,6 +1,8 @@
 //! A migration in one transaction together with its row in the history.
 
+use crate::catalog;
 use crate::execution::{ApplyError, Change, Retry, index};
+use crate::script::Kind;
 use crate::session::{Query, Session, SessionError};
 
 pub(super) async fn run(
@@ -11,7 +13,8 @@ pub(super) async fn run(
     loop {
         retry.attempt();
         let record = change.record(&session.location().qualified(), "transaction_timestamp()");
-        let parts = parts(change, &record);
+        let removal = catalog::removal(session.location());
+        let parts = parts(change, [&record, &removal]);
         let queries: Vec<_> = parts.iter().map(Part::query).collect();
         let Err(error) = session.transact(&queries).await else {
             return Ok(());
@@ -30,6 +33,7 @@ pub(super) async fn run(
 struct Part<'sql> {
     sql: std::borrow::Cow<'sql, str>,
     summary: Option<&'sql str>,
+    revives: bool,
     /// The statement that an error of it belongs to.
     statement: Option<usize>,
 }
@@ -39,30 +43,34 @@ impl Part<'_> {
         Query {
             sql: &self.sql,
             summary: self.summary,
+            revives: self.revives,
         }
     }
 }
 
-fn parts<'sql>(change: &'sql Change<'_>, record: &'sql str) -> Vec<Part<'sql>> {
-    let mut parts = Vec::with_capacity(change.script.statements.len() + 1);
+fn parts<'sql>(change: &'sql Change<'_>, ours: [&'sql str; 2]) -> Vec<Part<'sql>> {
+    let mut parts = Vec::with_capacity(change.script.statements.len() + ours.len());
     for (index, statement) in change.script.statements.iter().enumerate() {
         parts.push(Part {
             sql: change.script.text(statement).into(),
             summary: Some(&statement.summary),
+            revives: matches!(statement.kind, Kind::ReturnsToSavepoint),
             statement: Some(index),
         });
         if let Some(name) = &statement.index_unless_exists {
             parts.push(Part {
                 sql: index::refusal_of_invalid(name).into(),
                 summary: None,
+                revives: false,
                 statement: Some(index),
             });
         }
     }
-    parts.push(Part {
-        sql: record.into(),
+    parts.extend(ours.map(|sql| Part {
+        sql: sql.into(),
         summary: None,
+        revives: false,
         statement: None,
-    });
+    }));
     parts
 }

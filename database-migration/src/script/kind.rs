@@ -15,6 +15,8 @@ pub(crate) enum Kind {
     Ordinary,
     /// It sets something for the rest of the session.
     Setting,
+    /// It makes a transaction that has failed go on.
+    ReturnsToSavepoint,
     /// It would end the transaction that it runs in.
     EndsTransaction,
     /// It wants data from the client.
@@ -51,6 +53,7 @@ impl Kind {
             | Stmt::Rollback(Rollback::RollbackPrepared(_) | Rollback::RollbackTransaction(_)) => {
                 Self::EndsTransaction
             }
+            Stmt::Rollback(Rollback::RollbackToSavepoint(_)) => Self::ReturnsToSavepoint,
             Stmt::Set(_)
             | Stmt::SetRole(_)
             | Stmt::SetSessionAuth(_)
@@ -76,7 +79,7 @@ impl Kind {
                 "cannot run in a transaction, and the migration runs in one; move it to a migration of its own with \
                  the line -- Transaction: none at its head",
             ),
-            Self::Ordinary | Self::Setting | Self::Procedural => None,
+            Self::Ordinary | Self::Setting | Self::ReturnsToSavepoint | Self::Procedural => None,
         }
     }
 
@@ -93,6 +96,7 @@ impl Kind {
             ),
             Self::Ordinary
             | Self::Setting
+            | Self::ReturnsToSavepoint
             | Self::Procedural
             | Self::BuildsIndex(_)
             | Self::Outside(_) => None,

@@ -1,33 +1,10 @@
 //! Locks, other runs, and being stopped.
 
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::support::{directory, program, table_exists, versions};
-use test_postgres::{Database, Server};
-use test_process::Ended;
-
-/// Starts the program and returns while it runs.
-fn start(command: &mut Command) -> std::process::Child {
-    command
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap()
-}
-
-fn end(process: std::process::Child) -> Ended {
-    process.wait_with_output().unwrap().into()
-}
-
-/// Waits until a query returns `t`, for ten seconds at most.
-async fn until(database: &Database<'_>, condition: &str) {
-    let started = Instant::now();
-    while database.value(condition).await != "t" {
-        assert!(started.elapsed() < Duration::from_secs(10), "{condition}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
+use crate::support::{directory, migrate, program, table_exists, versions};
+use test_postgres::Server;
+use test_process::{run, start};
 
 fn is_running(statement: &str) -> String {
     format!(
@@ -48,11 +25,11 @@ async fn a_run_waits_for_another_and_says_for_whom() {
             .arg("--migrations")
             .arg(slow.path()),
     );
-    until(&database, &is_running("SELECT pg_sleep")).await;
+    database.until(&is_running("SELECT pg_sleep")).await;
 
     let mut second = program(&database);
     let second = start(second.arg("--migrations").arg(slow.path()));
-    let (first, second) = (end(first), end(second));
+    let (first, second) = (first.end(), second.end());
     assert_eq!(first.code, Some(0), "{first:?}");
     assert_eq!(second.code, Some(0), "{second:?}");
     assert!(
@@ -70,20 +47,18 @@ async fn waiting_for_another_run_can_be_limited() {
     let database = Server::shared().database().await;
     let slow = directory(&[("1_a.sql", "SELECT pg_sleep(3);")]);
     let first = start(program(&database).arg("--migrations").arg(slow.path()));
-    until(&database, &is_running("SELECT pg_sleep")).await;
+    database.until(&is_running("SELECT pg_sleep")).await;
 
-    let second = end(start(
-        program(&database)
-            .env("MIGRATION_RUNNER_WAIT", "500ms")
-            .arg("--migrations")
-            .arg(slow.path()),
-    ));
+    let second = run(program(&database)
+        .env("MIGRATION_RUNNER_WAIT", "500ms")
+        .arg("--migrations")
+        .arg(slow.path()));
     assert_eq!(second.code, Some(6), "{second:?}");
     assert!(
         second.stderr.contains("was not obtained within"),
         "{second:?}"
     );
-    assert_eq!(end(first).code, Some(0));
+    assert_eq!(first.end().code, Some(0));
 }
 
 #[tokio::test]
@@ -99,17 +74,15 @@ async fn services_of_one_database_do_not_wait_for_each_other() {
             .arg("--migrations")
             .arg(slow.path()),
     );
-    until(&database, &is_running("SELECT pg_sleep")).await;
+    database.until(&is_running("SELECT pg_sleep")).await;
     let quick = directory(&[("1_a.sql", "SELECT 1;")]);
-    let second = end(start(
-        program(&database)
-            .env("MIGRATION_TABLE", "other.history")
-            .env("MIGRATION_RUNNER_WAIT", "0s")
-            .arg("--migrations")
-            .arg(quick.path()),
-    ));
+    let second = run(program(&database)
+        .env("MIGRATION_TABLE", "other.history")
+        .env("MIGRATION_RUNNER_WAIT", "0s")
+        .arg("--migrations")
+        .arg(quick.path()));
     assert_eq!(second.code, Some(0), "{second:?}");
-    assert_eq!(end(first).code, Some(0));
+    assert_eq!(first.end().code, Some(0));
 }
 
 #[tokio::test]
@@ -127,7 +100,7 @@ async fn a_lock_that_is_not_granted_is_tried_again_without_holding_up_others() {
             .arg("--migrations")
             .arg(files.path()),
     );
-    until(&database, &is_running("ALTER TABLE a")).await;
+    database.until(&is_running("ALTER TABLE a")).await;
     // A query that comes after the ALTER queues behind it, but only until the lock timeout.
     let queued = database.value("SELECT count(*) FROM a");
     tokio::time::timeout(Duration::from_secs(30), queued)
@@ -136,7 +109,7 @@ async fn a_lock_that_is_not_granted_is_tried_again_without_holding_up_others() {
     tokio::time::sleep(Duration::from_millis(500)).await;
     transaction.commit().await.unwrap();
 
-    let ended = end(migration);
+    let ended = migration.end();
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert!(
         ended
@@ -156,13 +129,11 @@ async fn trying_again_ends_when_its_time_is_over() {
     transaction.batch_execute("SELECT * FROM a").await.unwrap();
 
     let files = directory(&[("1_b.sql", "ALTER TABLE a ADD COLUMN b int;")]);
-    let ended = end(start(
-        program(&database)
-            .env("MIGRATION_LOCK_TIMEOUT", "100ms")
-            .env("MIGRATION_LOCK_RETRY", "1s")
-            .arg("--migrations")
-            .arg(files.path()),
-    ));
+    let ended = run(program(&database)
+        .env("MIGRATION_LOCK_TIMEOUT", "100ms")
+        .env("MIGRATION_LOCK_RETRY", "1s")
+        .arg("--migrations")
+        .arg(files.path()));
     assert_eq!(ended.code, Some(6), "{ended:?}");
     assert!(
         ended
@@ -180,15 +151,11 @@ async fn sigterm_cancels_the_statement_and_rolls_back() {
         ("1_a.sql", "CREATE TABLE a ();"),
         ("2_b.sql", "CREATE TABLE b ();\nSELECT pg_sleep(60);"),
     ]);
-    let process = start(program(&database).arg("--migrations").arg(files.path()));
-    until(&database, &is_running("SELECT pg_sleep")).await;
+    let mut process = start(program(&database).arg("--migrations").arg(files.path()));
+    database.until(&is_running("SELECT pg_sleep")).await;
 
-    let status = Command::new("kill")
-        .args(["-TERM", &process.id().to_string()])
-        .status()
-        .unwrap();
-    assert!(status.success());
-    let ended = end(process);
+    process.signal("TERM");
+    let ended = process.end();
     assert_eq!(ended.code, Some(143), "{ended:?}");
     assert!(ended.stderr.contains("stopped as asked"), "{ended:?}");
 
@@ -197,12 +164,10 @@ async fn sigterm_cancels_the_statement_and_rolls_back() {
     assert_eq!(versions(&database).await, ["1"]);
     assert!(!table_exists(&database, "b").await);
     crate::support::write(files.path(), "2_b.sql", "CREATE TABLE b ();");
-    let ended = end(start(
-        program(&database)
-            .env("MIGRATION_RUNNER_WAIT", "10s")
-            .arg("--migrations")
-            .arg(files.path()),
-    ));
+    let ended = run(program(&database)
+        .env("MIGRATION_RUNNER_WAIT", "10s")
+        .arg("--migrations")
+        .arg(files.path()));
     assert_eq!(ended.code, Some(0), "{ended:?}");
 }
 
@@ -214,13 +179,111 @@ async fn after_a_kill_the_next_run_goes_on() {
         ("2_b.sql", "CREATE TABLE b ();\nSELECT pg_sleep(1);"),
     ]);
     let mut process = start(program(&database).arg("--migrations").arg(files.path()));
-    until(&database, &is_running("SELECT pg_sleep")).await;
-    process.kill().unwrap();
-    process.wait().unwrap();
+    database.until(&is_running("SELECT pg_sleep")).await;
+    process.signal("KILL");
+    process.end();
 
-    let ended = end(start(
-        program(&database).arg("--migrations").arg(files.path()),
-    ));
+    let ended = migrate(&database, files.path());
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert_eq!(versions(&database).await, ["1", "2"]);
+}
+
+#[tokio::test]
+async fn runners_wait_for_a_connection_that_the_server_cannot_spare_just_now() {
+    let database = Server::shared().database().await;
+    let role = format!("{}_two", database.name());
+    database
+        .execute(&format!(
+            "CREATE SCHEMA one; CREATE SCHEMA other;
+             CREATE ROLE {role} LOGIN PASSWORD 'secret' CONNECTION LIMIT 2;
+             GRANT ALL ON SCHEMA public, one, other TO {role}"
+        ))
+        .await;
+    let slow = directory(&[("1_a.sql", "SELECT pg_sleep(2);")]);
+    let with_role = |table: &str| {
+        let mut command = program(&database);
+        command
+            .env("DB_USER", &role)
+            .env("DB_PASSWORD", "secret")
+            .env("MIGRATION_TABLE", table)
+            .env("MIGRATIONS_DIR", slow.path());
+        command
+    };
+    let first = start(&mut with_role("one.history"));
+    database.until(&is_running("SELECT pg_sleep")).await;
+    // It has one connection, and needs another for a moment to see whether it goes through a pooler.
+    let second = run(&mut with_role("other.history"));
+    assert_eq!(second.code, Some(0), "{second:?}");
+    assert_eq!(first.end().code, Some(0));
+    database
+        .execute(&format!("DROP OWNED BY {role}; DROP ROLE {role}"))
+        .await;
+}
+
+#[tokio::test]
+async fn a_migration_that_is_being_undone_is_waited_for() {
+    let database = Server::shared().database().await;
+    let files = directory(&[(
+        "1_a.sql",
+        "CREATE TABLE a ();\n-- +++++ DOWN\n-- Transaction: none\nDROP TABLE a;\nSELECT pg_sleep(2);",
+    )]);
+    assert_eq!(migrate(&database, files.path()).code, Some(0));
+    let undoing = start(program(&database).args(["down", "--steps", "1", "--allow-data-loss"]));
+    database.until(&is_running("SELECT pg_sleep")).await;
+    let ended = migrate(&database, files.path());
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(undoing.end().code, Some(0));
+    assert!(table_exists(&database, "a").await);
+}
+
+#[tokio::test]
+async fn a_run_that_is_killed_before_it_keeps_the_description_leaves_none_of_an_older_schema() {
+    let database = Server::shared().database().await;
+    let files = directory(&[(
+        "1_a.sql",
+        "CREATE TABLE a ();\nCREATE VIEW v AS SELECT FROM a;",
+    )]);
+    assert_eq!(migrate(&database, files.path()).code, Some(0));
+    let mut holder = database.client().await;
+    let holder = holder.transaction().await.unwrap();
+    holder.batch_execute("LOCK TABLE a").await.unwrap();
+    crate::support::write(files.path(), "2_b.sql", "CREATE TABLE b ();");
+    let mut killed = start(
+        program(&database)
+            .env("MIGRATION_LOCK_TIMEOUT", "100ms")
+            .arg("--migrations")
+            .arg(files.path()),
+    );
+    // To describe the view it waits for its table, for longer than the lock timeout.
+    database.until(&is_running("INSERT INTO")).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    killed.signal("KILL");
+    let killed = killed.end();
+    assert!(killed.stdout.contains("✓ 2 b applied"), "{killed:?}");
+    // The server notices that the client has gone.
+    database
+        .until(&format!("SELECT NOT ({})", is_running("INSERT INTO")))
+        .await;
+    holder.rollback().await.unwrap();
+
+    let verify = || {
+        run(program(&database)
+            .arg("verify")
+            .arg("--migrations")
+            .arg(files.path()))
+    };
+    let verdict = verify();
+    assert_eq!(verdict.code, Some(0), "{verdict:?}");
+    assert!(
+        verdict.stdout.contains("is not known before"),
+        "{verdict:?}"
+    );
+    let ended = migrate(&database, files.path());
+    assert!(ended.stdout.contains("nothing to do"), "{ended:?}");
+    let verdict = verify();
+    assert_eq!(verdict.code, Some(0), "{verdict:?}");
+    assert!(
+        verdict.stdout.contains("✓ nothing was changed by hand"),
+        "{verdict:?}"
+    );
 }

@@ -5,6 +5,7 @@ use std::process::Stdio;
 
 use crate::support::{directory, migrate, program, table_exists, versions, write};
 use test_postgres::{Database, Server};
+use test_process::start;
 
 const HEAD: &str = "-- Transaction: none\n";
 
@@ -416,4 +417,31 @@ async fn a_long_reader_delays_a_concurrent_index_without_breaking_it() {
     let status = tokio::task::spawn_blocking(move || running.wait().unwrap());
     assert_eq!(status.await.unwrap().code(), Some(0));
     assert!(is_valid(&database, "i").await);
+}
+
+#[tokio::test]
+async fn a_finished_index_is_waited_for_while_its_table_is_locked() {
+    let database = Server::shared().database().await;
+    let statement = "CREATE INDEX CONCURRENTLY i ON a (b);";
+    database
+        .execute("CREATE TABLE a (b int); CREATE INDEX i ON a (b)")
+        .await;
+    interrupted(&database, 1, 0, statement).await;
+    let files = directory(&[("1_a.sql", &stepwise(statement))]);
+    let mut holder = database.client().await;
+    let holder = holder.transaction().await.unwrap();
+    holder.batch_execute("LOCK TABLE a").await.unwrap();
+    let run = start(
+        program(&database)
+            .env("MIGRATION_LOCK_TIMEOUT", "100ms")
+            .args(["--migrations".as_ref(), files.path().as_os_str()]),
+    );
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    holder.rollback().await.unwrap();
+    let ended = run.end();
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(
+        ended.stderr.contains("a lock was not granted in time"),
+        "{ended:?}"
+    );
 }

@@ -324,3 +324,28 @@ async fn data_for_a_copy_that_only_the_server_understands_is_no_reason_to_hang()
     assert!(ended.stderr.contains("1_a.sql"), "{ended:?}");
     assert_eq!(versions(&database).await, [""; 0]);
 }
+
+#[tokio::test]
+async fn a_failed_statement_is_not_forgotten_by_a_return_to_a_savepoint() {
+    let database = Server::shared().database().await;
+    let files = directory(&[(
+        "1_a.sql",
+        "CREATE TABLE a ();\nSAVEPOINT s;\nSELECT 1 / 0;\nROLLBACK TO SAVEPOINT s;\nCREATE TABLE b ();",
+    )]);
+    let ended = migrate(&database, files.path());
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(
+        ended.stderr.contains("the migration was rolled back"),
+        "{ended:?}"
+    );
+    assert!(!table_exists(&database, "a").await);
+    assert_eq!(versions(&database).await, [""; 0]);
+
+    write(
+        files.path(),
+        "1_a.sql",
+        "CREATE TABLE a ();\nSAVEPOINT s;\nCREATE TABLE c ();\nROLLBACK TO SAVEPOINT s;\nCREATE TABLE b ();",
+    );
+    assert_eq!(migrate(&database, files.path()).code, Some(0));
+    assert!(table_exists(&database, "b").await && !table_exists(&database, "c").await);
+}
