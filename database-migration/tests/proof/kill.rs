@@ -1,0 +1,55 @@
+//! The runner is killed at any moment: the next run goes on where it stopped.
+
+use test_postgres::{Database, Server};
+use tokio::task::JoinHandle;
+
+use crate::rounds::{prove, size};
+use crate::scenario::{Direction, LIMIT, Scenario, database};
+
+/// Short transactions on the table, one after the other. What is done concurrently waits for them at each of its steps,
+/// so that a kill meets it there, too.
+const TRAFFIC: &str = "DO $$
+    BEGIN
+        IF to_regclass('wide') IS NOT NULL THEN
+            PERFORM FROM wide LIMIT 1;
+        END IF;
+        PERFORM pg_sleep(0.02);
+    END
+    $$";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_kill_the_next_run_completes_the_schema() {
+    let server = Server::shared();
+    let scenario = Scenario::new(server).await;
+    prove(
+        "kill -9 of the runner",
+        size("PROOF_KILL_ROUNDS", 15),
+        "longest next run",
+        async |random| {
+            let database = database(server).await;
+            let traffic = traffic(&database).await;
+            let mut longest = std::time::Duration::ZERO;
+            for direction in [Direction::Up, Direction::Down] {
+                // One in three of the runs that go on is killed, too.
+                loop {
+                    let mut run = scenario.start(&database, direction);
+                    tokio::time::sleep(random.moment(scenario.duration(direction))).await;
+                    run.signal("KILL");
+                    run.end_within(LIMIT);
+                    if random.below(3) > 0 {
+                        break;
+                    }
+                }
+                longest = longest.max(scenario.finish(&database, direction).await?);
+            }
+            traffic.abort();
+            Ok(longest)
+        },
+    )
+    .await;
+}
+
+async fn traffic(database: &Database<'_>) -> JoinHandle<()> {
+    let client = database.client().await;
+    tokio::spawn(async move { while client.batch_execute(TRAFFIC).await.is_ok() {} })
+}
