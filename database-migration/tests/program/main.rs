@@ -12,6 +12,7 @@ mod lint;
 mod locks;
 mod plan;
 mod pooler;
+mod refinery_experiments;
 mod settings;
 mod shell;
 mod status;
