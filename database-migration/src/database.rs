@@ -7,6 +7,7 @@ use advisory_lock::{LockError, LockName};
 use connection::{Connector, cancel};
 use exit_code::{ExitCode, Failure};
 use shutdown::Shutdown;
+use tracing::warn;
 
 use crate::catalog;
 use crate::error::MigrationError;
@@ -175,13 +176,22 @@ impl Database {
         Ok(())
     }
 
-    /// Keeps the description of the schema if an interrupted run has not; a run that is at work keeps it itself.
-    pub(crate) async fn complete_description(&self) -> Result<(), MigrationError> {
+    /// Keeps the description of the schema if an interrupted run has not; a run that is at work keeps it itself. Whoever
+    /// has nothing else to do need not fail over it.
+    pub(crate) async fn complete_description(&self) {
         let location = self.session.location();
-        if location.exists && !location.has_catalog && self.exclude_others_at_once().await? {
-            catalog::keep(&self.session).await?;
+        if !location.exists || location.has_catalog {
+            return;
         }
-        Ok(())
+        let keeping = async {
+            if self.exclude_others_at_once().await? {
+                catalog::keep(&self.session).await?;
+            }
+            Ok::<_, MigrationError>(())
+        };
+        if let Err(error) = keeping.await {
+            warn!("what is changed by hand will not be known: {error}");
+        }
     }
 
     /// Excludes all other runs on this history, unless there is one.

@@ -152,7 +152,7 @@ async fn bring_down(
             current = below.cloned();
         }
         if undone.is_empty() {
-            database.complete_description().await?;
+            database.complete_description().await;
         } else {
             catalog::keep(&database.session).await?;
         }

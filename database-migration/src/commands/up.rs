@@ -98,7 +98,7 @@ async fn bring_up(
         }
         let summary = summary(&database, &plan, plan.pending.len(), plan.current.clone());
         if !options.dry_run {
-            database.complete_description().await?;
+            database.complete_description().await;
         }
         database.session.close().await;
         return Ok(Summary {
@@ -114,7 +114,7 @@ async fn bring_up(
     check(&plan.pending)?;
     let current = apply(&database, &plan).await?;
     if plan.pending.is_empty() {
-        database.complete_description().await?;
+        database.complete_description().await;
     } else {
         catalog::keep(&database.session).await?;
     }
