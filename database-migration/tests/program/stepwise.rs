@@ -436,7 +436,14 @@ async fn a_finished_index_is_waited_for_while_its_table_is_locked() {
             .env("MIGRATION_LOCK_TIMEOUT", "100ms")
             .args(["--migrations".as_ref(), files.path().as_os_str()]),
     );
-    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    database
+        .until(
+            "SELECT count(*) > 0 FROM pg_stat_activity
+             WHERE datname = current_database() AND wait_event_type = 'Lock'",
+        )
+        .await;
+    // Longer than the lock timeout, shorter than the pause before the next attempt.
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
     holder.rollback().await.unwrap();
     let ended = run.end();
     assert_eq!(ended.code, Some(0), "{ended:?}");
