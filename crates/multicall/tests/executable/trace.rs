@@ -81,6 +81,30 @@ fn assert_numbers_are_numbers(spans: &[Span]) {
     }
 }
 
+/// The first migration and its statement, as their spans tell.
+fn assert_migration(migration: &BTreeMap<&str, &Span>, database: &str) {
+    let first = migration["migration 1 create_products"];
+    assert_eq!(first.parent_id, migration["database-migration"].span_id);
+    assert_eq!(first.kind, CLIENT);
+    for (name, value) in [
+        ("db.system.name", "postgresql"),
+        ("db.namespace", &format!("{}|public", database)),
+        ("database.migration.direction", "up"),
+        ("database.migration.version", "1"),
+        ("database.migration.name", "create_products"),
+        ("database.migration.attempts", "1"),
+    ] {
+        assert_eq!(first.attributes[name], value);
+    }
+    let statement = migration["CREATE TABLE products"];
+    assert_eq!(statement.parent_id, first.span_id);
+    assert_eq!(statement.kind, CLIENT);
+    assert_eq!(
+        statement.attributes["db.query.summary"],
+        "CREATE TABLE products"
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn three_programs_make_one_trace_and_lose_nothing() {
     let database = Server::shared().database().await;
@@ -158,26 +182,7 @@ async fn three_programs_make_one_trace_and_lose_nothing() {
             .contains_key("error.type")
     );
 
-    let first = migration["migration 1 create_products"];
-    assert_eq!(first.parent_id, migration["database-migration"].span_id);
-    assert_eq!(first.kind, CLIENT);
-    for (name, value) in [
-        ("db.system.name", "postgresql"),
-        ("db.namespace", &format!("{}|public", database.name())),
-        ("database.migration.direction", "up"),
-        ("database.migration.version", "1"),
-        ("database.migration.name", "create_products"),
-        ("database.migration.attempts", "1"),
-    ] {
-        assert_eq!(first.attributes[name], value);
-    }
-    let statement = migration["CREATE TABLE products"];
-    assert_eq!(statement.parent_id, first.span_id);
-    assert_eq!(statement.kind, CLIENT);
-    assert_eq!(
-        statement.attributes["db.query.summary"],
-        "CREATE TABLE products"
-    );
+    assert_migration(&migration, database.name());
     let products = load["load products"];
     assert_eq!(products.parent_id, load["database-load"].span_id);
     assert_eq!(products.attributes["database.load.rows.inserted"], "10");
