@@ -88,7 +88,7 @@ fn assert_migration(migration: &BTreeMap<&str, &Span>, database: &str) {
     assert_eq!(first.kind, CLIENT);
     for (name, value) in [
         ("db.system.name", "postgresql"),
-        ("db.namespace", &format!("{}|public", database)),
+        ("db.namespace", &format!("{database}|public")),
         ("database.migration.direction", "up"),
         ("database.migration.version", "1"),
         ("database.migration.name", "create_products"),
