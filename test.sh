@@ -82,7 +82,7 @@ install_module() {
 install_python_packages() {
   ! cmp -s tests/requirements.txt "$tools/python/requirements.txt" || return 0
   echo "installing from PyPI: $(sed '/^#/d; s/==.*//' tests/requirements.txt | paste -sd ' ')"
-  python3 -m venv "$tools/python"
+  python3 -m venv --clear "$tools/python"
   "$tools/python/bin/pip" install --quiet --disable-pip-version-check --requirement tests/requirements.txt
   cp tests/requirements.txt "$tools/python/"
 }
