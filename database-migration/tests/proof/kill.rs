@@ -1,8 +1,12 @@
 //! The runner is killed at any moment: the next run goes on where it stopped.
 
+use std::time::{Duration, Instant};
+
 use test_postgres::{Database, Server};
 use tokio::task::JoinHandle;
+use tokio::time::sleep;
 
+use crate::random::Random;
 use crate::rounds::{prove, size};
 use crate::scenario::{Direction, LIMIT, Scenario, database};
 
@@ -32,12 +36,12 @@ async fn after_a_kill_the_next_run_completes_the_schema() {
         async |random| {
             let database = database(server).await;
             let traffic = traffic(&database).await;
-            let mut longest = std::time::Duration::ZERO;
+            let mut longest = Duration::ZERO;
             for direction in [Direction::Up, Direction::Down] {
                 // One in three of the runs that go on is killed, too.
                 loop {
                     let mut run = scenario.start(&database, direction);
-                    tokio::time::sleep(random.moment(scenario.duration(direction))).await;
+                    moment(&database, random, direction, scenario.duration(direction)).await;
                     run.signal("KILL");
                     run.end_within(LIMIT);
                     // The server finishes the statement, or notices soon that its client has gone.
@@ -55,6 +59,44 @@ async fn after_a_kill_the_next_run_completes_the_schema() {
         },
     )
     .await;
+}
+
+/// Waits for a moment of a run: half of them are anywhere in it, half at a statement that would else be met too rarely.
+async fn moment(
+    database: &Database<'_>,
+    random: &mut Random,
+    direction: Direction,
+    duration: Duration,
+) {
+    if random.below(2) == 0 {
+        sleep(random.moment(duration)).await;
+        return;
+    }
+    let statements = match direction {
+        Direction::Up => [
+            "CREATE INDEX",
+            "DROP INDEX",
+            "REINDEX INDEX",
+            "ALTER TABLE parts",
+        ],
+        Direction::Down => ["CREATE INDEX", "DROP INDEX", "UPDATE", "INSERT"],
+    };
+    let statement = statements[usize::try_from(random.below(4)).unwrap()];
+    let condition = format!(
+        "SELECT FROM pg_stat_activity
+         WHERE datname = current_database() AND application_name LIKE 'database-migration%'
+           AND state = 'active' AND query LIKE '{statement}%'"
+    );
+    let client = database.client().await;
+    let started = Instant::now();
+    // A run that goes on after an earlier kill may have the statement behind it.
+    while started.elapsed() < duration {
+        if client.query_opt(&condition, &[]).await.unwrap().is_some() {
+            sleep(random.moment(Duration::from_millis(50))).await;
+            return;
+        }
+        sleep(Duration::from_millis(1)).await;
+    }
 }
 
 async fn traffic(database: &Database<'_>) -> JoinHandle<()> {
