@@ -86,13 +86,15 @@ async fn guarded<Files, Outcome>(
     work: impl AsyncFnOnce(Database, Files) -> Result<Outcome, MigrationError>,
 ) -> Result<Outcome, MigrationError> {
     let (files, database) = shutdown
-        .guard(Box::pin(begun), async {})
+        .guard(Box::pin(begun), async || {})
         .await
         .ok_or(MigrationError::Terminated)??;
     let token = database.session.connection().cancel_token();
-    let tls = database.connector.tls();
+    let connector = database.connector.clone();
     shutdown
-        .guard(Box::pin(work(database, files)), cancel(&token, tls))
+        .guard(Box::pin(work(database, files)), async || {
+            cancel(&token, connector.tls()).await;
+        })
         .await
         .ok_or(MigrationError::Terminated)?
 }

@@ -81,7 +81,7 @@ pub async fn check(address: &str, shutdown: &Shutdown) -> Result<String, CheckEr
     let started = Instant::now();
     let api = Api::parse(address)?;
     let products = shutdown
-        .guard(api.check(), async {})
+        .guard(api.check(), async || {})
         .await
         .ok_or(CheckError::Terminated)??;
     Ok(format!(

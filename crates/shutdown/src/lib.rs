@@ -45,19 +45,21 @@ impl Shutdown {
     }
 
     /// Runs `work` to its end, or until the process is asked to stop: then `interrupt` is run, `work` gets [`GRACE`] to
-    /// roll back, and the outcome is `None`.
+    /// roll back, and the outcome is `None`. What it is still at after that is interrupted, too.
     pub async fn guard<Outcome>(
         &self,
         work: impl Future<Output = Outcome>,
-        interrupt: impl Future<Output = ()>,
+        interrupt: impl AsyncFn(),
     ) -> Option<Outcome> {
         let mut work = pin!(work);
         tokio::select! {
             outcome = &mut work => return Some(outcome),
             () = self.requested() => {}
         }
-        interrupt.await;
-        let _ = tokio::time::timeout(GRACE, work).await;
+        interrupt().await;
+        if tokio::time::timeout(GRACE, work).await.is_err() {
+            interrupt().await;
+        }
         None
     }
 

@@ -144,16 +144,15 @@ pub async fn load(settings: LoadSettings, shutdown: &Shutdown) -> Result<Summary
         settings.server_options(),
     )?;
     let connection = shutdown
-        .guard(connector.wait(), async {})
+        .guard(connector.wait(), async || {})
         .await
         .ok_or(LoadError::Terminated)??;
 
     let token = connection.cancel_token();
     let loaded = shutdown
-        .guard(
-            load_all(&connector, connection, &settings),
-            cancel(&token, connector.tls()),
-        )
+        .guard(load_all(&connector, connection, &settings), async || {
+            cancel(&token, connector.tls()).await;
+        })
         .await
         .ok_or(LoadError::Terminated)??;
     Ok(Summary { loaded, started })

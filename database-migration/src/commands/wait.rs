@@ -39,7 +39,7 @@ pub async fn wait(settings: ConnectionSettings, shutdown: &Shutdown) -> Result<S
     let verdict = format!("{} lets {} in", settings.database(), settings.user());
     let connector = Connector::new(settings, "database-migration", ServerOptions::default())?;
     let connection = shutdown
-        .guard(connector.wait(), async {})
+        .guard(connector.wait(), async || {})
         .await
         .ok_or(WaitError::Terminated)??;
     connection.close().await;
