@@ -369,3 +369,32 @@ async fn up_stops_at_the_version_that_is_asked_for() {
     assert_eq!(up(&[]).code, Some(0));
     assert_eq!(versions(&database).await, ["1", "2", "3"]);
 }
+
+#[tokio::test]
+async fn without_rollback_safety_nothing_is_asked() {
+    let database = Server::shared().database().await;
+    let files = reversible(&[
+        (
+            "1_a.sql",
+            "CREATE TABLE a (); INSERT INTO a DEFAULT VALUES;",
+            "",
+        ),
+        (
+            "2_b.sql",
+            "CREATE TABLE b (); INSERT INTO b DEFAULT VALUES;",
+            "DROP TABLE b;",
+        ),
+    ]);
+    assert_eq!(migrate(&database, files.path()).code, Some(0));
+    let ended = run(program(&database)
+        .env("MIGRATION_ROLLBACK_SAFETY", "false")
+        .args(["down", "--to", "0"]));
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(
+        ended
+            .stderr
+            .contains("warning: this destroys table b, 1 row"),
+        "{ended:?}"
+    );
+    assert_eq!(versions(&database).await, [""; 0]);
+}

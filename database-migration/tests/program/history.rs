@@ -163,3 +163,46 @@ async fn other_roles_may_read_the_history_but_not_write_it() {
         .execute(&format!("DROP OWNED BY {quoted}; DROP ROLE {quoted}"))
         .await;
 }
+
+#[tokio::test]
+async fn rules_about_files_can_be_relaxed() {
+    let database = Server::shared().database().await;
+    let files = directory(&[
+        ("1_a.sql", "CREATE TABLE a ();"),
+        ("3_c.sql", "CREATE TABLE c ();"),
+    ]);
+    assert_eq!(migrate(&database, files.path()).code, Some(0));
+    write(files.path(), "1_a.sql", "CREATE TABLE a (changed int);");
+    write(files.path(), "2_b.sql", "CREATE TABLE b ();");
+    let relaxed = |variables: &[(&str, &str)]| {
+        run(program(&database)
+            .envs(variables.iter().copied())
+            .arg("--migrations")
+            .arg(files.path()))
+    };
+    // Each rule lets only its own contradiction pass.
+    let checksums = ("MIGRATION_CHECKSUM_VALIDATION", "false");
+    let order = ("MIGRATION_OUT_OF_ORDER", "true");
+    let ended = relaxed(&[checksums]);
+    assert_eq!(ended.code, Some(4), "{ended:?}");
+    assert!(
+        !ended.stderr.contains("changed after it was applied"),
+        "{ended:?}"
+    );
+    let ended = relaxed(&[order]);
+    assert_eq!(ended.code, Some(4), "{ended:?}");
+    assert!(!ended.stderr.contains("2_b.sql"), "{ended:?}");
+
+    let ended = relaxed(&[checksums, order]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(
+        ended.stderr.contains("warning: ") && ended.stderr.contains("changed after it was applied"),
+        "{ended:?}"
+    );
+    // What came late is not the newest.
+    assert!(
+        ended.stdout.contains("is at version 3 c, 1 applied"),
+        "{ended:?}"
+    );
+    assert_eq!(versions(&database).await, ["1", "2", "3"]);
+}

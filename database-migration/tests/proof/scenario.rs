@@ -237,7 +237,47 @@ async fn undisturbed(database: &Database<'_>, mut command: std::process::Command
     }
 }
 
-/// All that the catalog says of the schema, in lines that can be compared.
+/// All that the catalog says of the schema, in lines that can be compared, and what pg_dump makes of it.
 async fn schema(database: &Database<'_>) -> Vec<String> {
-    database.values(include_str!("schema.sql")).await
+    let mut lines = database.values(include_str!("schema.sql")).await;
+    let version = database.value("SHOW server_version_num").await;
+    let major: u32 = version.parse::<u32>().unwrap() / 10_000;
+    if pg_dump_major() >= Some(major) {
+        lines.extend(dump(database));
+    }
+    lines
+}
+
+/// The version of the installed pg_dump, which cannot dump from newer servers.
+fn pg_dump_major() -> Option<u32> {
+    let version = std::process::Command::new("pg_dump")
+        .arg("--version")
+        .output()
+        .ok()?;
+    let version = String::from_utf8_lossy(&version.stdout).into_owned();
+    let number = version.split_whitespace().nth(2)?;
+    number.split('.').next()?.parse().ok()
+}
+
+fn dump(database: &Database<'_>) -> Vec<String> {
+    let ours = database.command("pg_dump");
+    let variable = |name: &str| {
+        ours.get_envs()
+            .find_map(|(key, value)| value.filter(|_| key == name))
+            .unwrap()
+    };
+    let mut command = std::process::Command::new("pg_dump");
+    command
+        .args([
+            "--schema-only",
+            "--restrict-key=proof",
+            "--username=postgres",
+        ])
+        .env("PGHOST", variable("DB_HOST"))
+        .env("PGPORT", variable("DB_PORT"))
+        .env("PGPASSWORD", variable("DB_PASSWORD"))
+        .env("PGDATABASE", variable("DB_NAME"));
+    let dumped = test_process::run(&mut command);
+    assert_eq!(dumped.code, Some(0), "{dumped:?}");
+    dumped.stdout.lines().map(ToOwned::to_owned).collect()
 }
