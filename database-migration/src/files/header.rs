@@ -1,6 +1,7 @@
 //! The header: lines of comments that say something about a migration, such as `-- Description: Who may order`.
 
 use crate::files::problem::Fault;
+use crate::files::text;
 
 /// What a header says about its migration.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -54,7 +55,7 @@ pub(crate) fn transaction_of(sql: &str) -> Transaction {
 pub(super) fn parse(text: &str, first_line: usize) -> Result<Comments, Vec<Fault>> {
     let mut comments = Comments::default();
     let mut faults = Vec::new();
-    for (index, line) in text.split('\n').enumerate() {
+    for (index, line) in text::lines(text).enumerate() {
         let number = first_line + index;
         let line = line.trim();
         if line.is_empty() {

@@ -7,6 +7,7 @@ use crate::files::header::{self, Comments, Transaction};
 use crate::files::name;
 use crate::files::problem::Fault;
 use crate::files::style::{Content, Direction, FileName, Script, Style};
+use crate::files::text;
 
 #[derive(Debug)]
 pub(super) struct Sectioned;
@@ -88,9 +89,7 @@ pub(super) fn first_marker(text: &str) -> Option<usize> {
     if !text.contains("+++") {
         return None;
     }
-    let index = text
-        .split('\n')
-        .position(|line| matches!(title(line), Some("UP" | "DOWN")))?;
+    let index = text::lines(text).position(|line| matches!(title(line), Some("UP" | "DOWN")))?;
     Some(index + 1)
 }
 
@@ -117,7 +116,7 @@ impl Markers {
             down: None,
         };
         let mut end = 0;
-        for (index, line) in text.split('\n').enumerate() {
+        for (index, line) in text::lines(text).enumerate() {
             let start = end;
             end = text.len().min(start + line.len() + 1);
             let Some(title) = title(line) else {

@@ -1,6 +1,7 @@
 //! From a file's bytes to its text.
 
 use std::borrow::Cow;
+use std::iter;
 
 use crate::files::problem::Fault;
 
@@ -30,6 +31,21 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Cow<'_, str>, Fault> {
         )),
         None => Ok(Cow::Owned(text.replace("\r\n", "\n"))),
     }
+}
+
+/// The lines of a text, without their ends. Lines are so short that a search made for long texts would begin more often
+/// than it searches.
+pub(super) fn lines(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(text);
+    iter::from_fn(move || {
+        let text = rest?;
+        let Some(end) = text.bytes().position(|byte| byte == b'\n') else {
+            rest = None;
+            return Some(text);
+        };
+        rest = Some(&text[end + 1..]);
+        Some(&text[..end])
+    })
 }
 
 /// The line, counted from 1, that a position is in.
@@ -74,6 +90,11 @@ mod tests {
                 Ok(text) => prop_assert!(text.len() <= bytes.len()),
                 Err(fault) => prop_assert!(fault.line <= bytes.split(|byte| *byte == b'\n').count()),
             }
+        }
+
+        #[test]
+        fn lines_are_what_is_between_line_ends(text in "[a\u{2028}\n]{0,20}") {
+            prop_assert!(lines(&text).eq(text.split('\n')));
         }
 
         #[test]
