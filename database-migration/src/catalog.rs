@@ -24,9 +24,12 @@ pub(crate) fn catalog_table(location: &Location) -> String {
 }
 
 /// SQL that takes the description away, in the transaction that makes it wrong: if that is the last thing before an
-/// interruption, no description is kept, and not one of an older schema.
-pub(crate) fn removal(location: &Location) -> String {
-    format!("DROP TABLE IF EXISTS {}", catalog_table(location))
+/// interruption, no description is kept, and not one of an older schema. Nothing where none is kept.
+pub(crate) fn removal(session: &Session) -> Option<String> {
+    let table = catalog_table(session.location());
+    session
+        .is_described()
+        .then(|| format!("DROP TABLE IF EXISTS {table}"))
 }
 
 /// Keeps the description of the schema as it is now. It waits for whoever has locked a table that a view reads, and
@@ -52,7 +55,9 @@ pub(crate) async fn keep(session: &Session) -> Result<(), MigrationError> {
         .await
         .map_err(MigrationError::server(
             "keeping the description of the schema",
-        ))
+        ))?;
+    session.set_described(true);
+    Ok(())
 }
 
 /// Something that has become another thing since the last run.

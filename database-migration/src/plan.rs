@@ -1,6 +1,5 @@
 //! What has to be done: the files compared with the history.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use exit_code::{ExitCode, Failure};
@@ -118,19 +117,22 @@ impl<'set> Plan<'set> {
         history: Vec<Applied>,
         rules: Rules,
     ) -> Result<Self, Disagreement> {
-        let newest_file = set.files().last().map(|file| file.version);
         let newest_applied = history.last().map(Applied::version);
         let current = history.last().cloned();
-        let mut unmatched: BTreeMap<i64, Applied> = history
-            .into_iter()
-            .map(|applied| (applied.version(), applied))
-            .collect();
-
+        let mut plan = Self {
+            current,
+            pending: Vec::new(),
+            ahead: Vec::new(),
+            tolerated: Vec::new(),
+        };
         let mut contradictions = Vec::new();
-        let mut pending = Vec::new();
-        let mut tolerated = Vec::new();
+        // Both are in the order of their versions.
+        let mut history = history.into_iter().peekable();
         for file in set.files() {
-            match unmatched.remove(&file.version) {
+            while let Some(applied) = history.next_if(|applied| applied.version() < file.version) {
+                contradictions.push(Contradiction::Missing { applied });
+            }
+            match history.next_if(|applied| applied.version() == file.version) {
                 Some(applied) if file.is(&applied) => {}
                 Some(applied) => {
                     let file = file.clone();
@@ -138,35 +140,21 @@ impl<'set> Plan<'set> {
                     if rules.checksum_validation {
                         contradictions.push(changed);
                     } else {
-                        tolerated.push(changed.to_string());
+                        plan.tolerated.push(changed.to_string());
                     }
                 }
                 None => match newest_applied {
                     Some(newest) if file.version < newest && !rules.out_of_order => {
-                        contradictions.push(Contradiction::OutOfOrder {
-                            file: file.clone(),
-                            newest,
-                        });
+                        let file = file.clone();
+                        contradictions.push(Contradiction::OutOfOrder { file, newest });
                     }
-                    _ => pending.push(file),
+                    _ => plan.pending.push(file),
                 },
             }
         }
-        let (ahead, missing): (Vec<_>, Vec<_>) = unmatched
-            .into_values()
-            .partition(|applied| newest_file.is_none_or(|newest| applied.version() > newest));
-        contradictions.extend(
-            missing
-                .into_iter()
-                .map(|applied| Contradiction::Missing { applied }),
-        );
+        plan.ahead.extend(history);
         if contradictions.is_empty() {
-            Ok(Self {
-                current,
-                pending,
-                ahead,
-                tolerated,
-            })
+            Ok(plan)
         } else {
             Err(Disagreement(contradictions))
         }

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use connection::{Connection, Connector};
@@ -31,6 +32,8 @@ pub(crate) struct Session {
     location: Location,
     /// Undoes what an earlier migration has set for the session.
     reset: String,
+    /// Whether a description of the schema is kept, as far as this session knows.
+    described: AtomicBool,
     /// The statement that the server is at.
     running: watch::Sender<Option<Running>>,
 }
@@ -105,9 +108,10 @@ impl SessionError {
 impl Session {
     pub(crate) fn new(connector: &Connector, connection: Connection, location: Location) -> Self {
         Self {
+            reset: connector.session_reset(&connection),
+            described: AtomicBool::new(location.has_catalog),
             connection,
             location,
-            reset: connector.session_reset(),
             running: watch::Sender::new(None),
         }
     }
@@ -153,7 +157,18 @@ impl Session {
 
     /// Looks for the history's table again, since another run may have created it meanwhile.
     pub(crate) fn relocate(&mut self, location: Location) {
+        self.described = AtomicBool::new(location.has_catalog);
         self.location = location;
+    }
+
+    /// Whether a description of the schema is kept.
+    pub(crate) fn is_described(&self) -> bool {
+        self.described.load(Ordering::Relaxed)
+    }
+
+    /// Tells that a description is kept now, or none any more.
+    pub(crate) fn set_described(&self, described: bool) {
+        self.described.store(described, Ordering::Relaxed);
     }
 
     /// Undoes what was set for the session.
@@ -169,8 +184,9 @@ impl Session {
 
     /// Runs queries in one transaction, which sees nothing of what was set for the session before.
     pub(crate) async fn transact(&self, queries: &[Query<'_>]) -> Result<(), SessionError> {
-        let reset = [self.reset.as_str()];
-        self.transact_after(&reset, queries).await
+        // What comes before BEGIN in one message belongs to the transaction as well.
+        self.transact_from(&format!("{}; BEGIN", self.reset), queries)
+            .await
     }
 
     /// Runs queries in one transaction, with what was set for the session before.
@@ -178,22 +194,13 @@ impl Session {
         &self,
         queries: &[Query<'_>],
     ) -> Result<(), SessionError> {
-        self.transact_after(&[], queries).await
+        self.transact_from("BEGIN", queries).await
     }
 
-    async fn transact_after(
-        &self,
-        before: &[&str],
-        queries: &[Query<'_>],
-    ) -> Result<(), SessionError> {
-        let mut all = Vec::with_capacity(before.len() + queries.len() + 2);
-        for sql in before {
-            all.push(Query::own(sql));
-        }
-        all.push(Query::own("BEGIN"));
-        let first = all.len();
+    async fn transact_from(&self, begin: &str, queries: &[Query<'_>]) -> Result<(), SessionError> {
+        let mut all = Vec::with_capacity(queries.len() + 2);
+        all.push(Query::own(begin));
         all.extend_from_slice(queries);
-        let commit = all.len();
         all.push(Query::own("COMMIT"));
         match self.pipeline(&all).await {
             Ok(()) => Ok(()),
@@ -202,9 +209,9 @@ impl Session {
                     // Left open when it was the COMMIT, or a statement that the COMMIT never reached.
                     let _ = self.connection.batch_execute("ROLLBACK").await;
                 }
-                Err(if (first..commit).contains(&query) {
+                Err(if (1..=queries.len()).contains(&query) {
                     SessionError::Query {
-                        query: query - first,
+                        query: query - 1,
                         source,
                     }
                 } else {

@@ -33,6 +33,8 @@ pub struct Connection {
     client: Client,
     driver: JoinHandle<()>,
     server_version: String,
+    /// Whether the session began with the options that were asked for, so that RESET returns to them.
+    has_options: bool,
 }
 
 impl Connector {
@@ -115,8 +117,8 @@ impl Connector {
 
     async fn wait_in_span(&self) -> Result<Connection, ConnectError> {
         let started = Instant::now();
-        let connection = self.connect_when_ready().await?;
-        self.assure_options(&connection).await?;
+        let mut connection = self.connect_when_ready().await?;
+        self.assure_options(&mut connection).await?;
         info!(
             "✓ connected to PostgreSQL {} at {} as {} ({} ms)",
             connection.server_version,
@@ -208,14 +210,16 @@ impl Connector {
             client,
             driver,
             server_version,
+            has_options: false,
         })
     }
 
     /// Some poolers drop the start-up parameter `options` silently; what did not arrive is set now, if the session is
     /// ours to set it in.
-    async fn assure_options(&self, connection: &Connection) -> Result<(), ConnectError> {
+    async fn assure_options(&self, connection: &mut Connection) -> Result<(), ConnectError> {
         let missing = self.missing_options(connection).await?;
         if missing.is_empty() {
+            connection.has_options = true;
             return Ok(());
         }
         let missing = missing.join(", ");
@@ -264,10 +268,14 @@ impl Connector {
 
     /// SQL that brings the session back to what it was at its start, whatever somebody's SQL has set in it.
     #[must_use]
-    pub fn session_reset(&self) -> String {
-        // What a pooler did not pass on at the start is not what RESET returns to.
-        let settings = self.options.setting_query();
-        format!("RESET ALL; RESET SESSION AUTHORIZATION; {settings}")
+    pub fn session_reset(&self, connection: &Connection) -> String {
+        let mut reset = "RESET ALL; RESET SESSION AUTHORIZATION".to_owned();
+        if !connection.has_options {
+            // What a pooler did not pass on at the start is not what RESET returns to.
+            reset.push_str("; ");
+            reset.push_str(&self.options.setting_query());
+        }
+        reset
     }
 
     /// Makes sure that the connection keeps its session, and with it its locks, from one transaction to the next.

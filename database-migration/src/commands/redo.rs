@@ -66,7 +66,8 @@ async fn again(
         .iter()
         .find(|file| file.version == newest.version())
         .ok_or(TargetError::NoFile(newest.version()))?;
-    let obstacles = Change::up(file).obstacles();
+    let change = Change::up(file);
+    let obstacles = change.obstacles();
     if !obstacles.is_empty() {
         return Err(FileError::Problems(obstacles).into());
     }
@@ -81,7 +82,7 @@ async fn again(
     for step in down::check(&database, undone, &records, options).await? {
         down::undo(&database, &step, Some(newest)).await?;
     }
-    up::apply_one(&database, file, others.last()).await?;
+    up::apply_one(&database, &change, others.last()).await?;
     catalog::keep(&database.session).await?;
     let summary = RedoSummary {
         database: database.name().to_owned(),

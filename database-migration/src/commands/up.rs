@@ -1,5 +1,7 @@
 //! `up`: brings the database to the newest version, or to a given one.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt;
 use std::time::Instant;
 
@@ -91,7 +93,8 @@ async fn bring_up(
         settled?;
     }
     let plan = plan(&mut database, set, options)?;
-    check(&plan.pending)?;
+    let mut prepared = Prepared::default();
+    prepared.add(&plan.pending)?;
     if options.dry_run || plan.pending.is_empty() && is_settled {
         for file in &plan.pending {
             info!("would apply {} {}", file.version, file.name);
@@ -111,8 +114,8 @@ async fn bring_up(
     database.create_history().await?;
     database.require_no_unfinished_down()?;
     let plan = self::plan(&mut database, set, options)?;
-    check(&plan.pending)?;
-    let current = apply(&database, &plan).await?;
+    prepared.add(&plan.pending)?;
+    let current = apply(&database, &plan, &prepared).await?;
     if plan.pending.is_empty() {
         database.complete_description().await;
     } else {
@@ -137,23 +140,40 @@ fn plan<'set>(
     Ok(plan)
 }
 
-/// Before anything runs, so that no migration is found to be impossible after others have changed the database.
-fn check(pending: &[&MigrationFile]) -> Result<(), FileError> {
-    let problems: Vec<_> = pending
-        .iter()
-        .flat_map(|file| Change::up(file).obstacles())
-        .collect();
-    if problems.is_empty() {
-        Ok(())
-    } else {
-        Err(FileError::Problems(problems))
+/// Migrations taken apart into their statements, each of them once.
+#[derive(Default)]
+struct Prepared<'set>(BTreeMap<i64, Change<'set>>);
+
+impl<'set> Prepared<'set> {
+    /// Takes migrations apart and checks them before anything runs, so that none is found to be impossible after others
+    /// have changed the database.
+    fn add(&mut self, pending: &[&'set MigrationFile]) -> Result<(), FileError> {
+        let mut problems = Vec::new();
+        for file in pending {
+            if let Entry::Vacant(vacant) = self.0.entry(file.version) {
+                let change = vacant.insert(Change::up(file));
+                problems.extend(change.obstacles());
+            }
+        }
+        if problems.is_empty() {
+            Ok(())
+        } else {
+            Err(FileError::Problems(problems))
+        }
     }
 }
 
-async fn apply(database: &Database, plan: &Plan<'_>) -> Result<Option<Applied>, MigrationError> {
+async fn apply(
+    database: &Database,
+    plan: &Plan<'_>,
+    prepared: &Prepared<'_>,
+) -> Result<Option<Applied>, MigrationError> {
     let mut current = plan.current.clone();
     for file in &plan.pending {
-        apply_one(database, file, current.as_ref()).await?;
+        let Some(change) = prepared.0.get(&file.version) else {
+            continue;
+        };
+        apply_one(database, change, current.as_ref()).await?;
         // One that was let in out of order is not the newest.
         if current
             .as_ref()
@@ -168,13 +188,13 @@ async fn apply(database: &Database, plan: &Plan<'_>) -> Result<Option<Applied>, 
 /// Applies one migration and says so.
 pub(crate) async fn apply_one(
     database: &Database,
-    file: &MigrationFile,
+    change: &Change<'_>,
     current: Option<&Applied>,
 ) -> Result<(), MigrationError> {
     let duration = execute(
         &database.connector,
         &database.session,
-        &Change::up(file),
+        change,
         database.settings.lock_retry,
     )
     .await
@@ -184,8 +204,8 @@ pub(crate) async fn apply_one(
     })?;
     info!(
         "✓ {} {} applied ({} ms)",
-        file.version,
-        file.name,
+        change.version,
+        change.name,
         duration.as_millis()
     );
     Ok(())

@@ -52,11 +52,16 @@ pub(super) async fn run(
     }
     let record = change.record(&session.location().qualified(), &stepwise.steps.began());
     let done = stepwise.steps.removal();
-    let removal = catalog::removal(session.location());
-    session
-        .transact(&[Query::own(&record), Query::own(&done), Query::own(&removal)])
-        .await
-        .map_err(untold)
+    let removal = catalog::removal(session);
+    let ours = [Some(&record), Some(&done), removal.as_ref()];
+    let queries: Vec<_> = ours
+        .into_iter()
+        .flatten()
+        .map(|sql| Query::own(sql))
+        .collect();
+    session.transact(&queries).await.map_err(untold)?;
+    session.set_described(false);
+    Ok(())
 }
 
 struct Stepwise<'run> {

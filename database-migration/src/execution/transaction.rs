@@ -12,11 +12,14 @@ pub(super) async fn run(
 ) -> Result<(), ApplyError> {
     loop {
         retry.attempt();
-        let record = change.record(&session.location().qualified(), "transaction_timestamp()");
-        let removal = catalog::removal(session.location());
-        let parts = parts(change, [&record, &removal]);
+        let mut record = change.record(&session.location().qualified(), "transaction_timestamp()");
+        if let Some(removal) = catalog::removal(session) {
+            record = format!("{record}; {removal}");
+        }
+        let parts = parts(change, &record);
         let queries: Vec<_> = parts.iter().map(Part::query).collect();
         let Err(error) = session.transact(&queries).await else {
+            session.set_described(false);
             return Ok(());
         };
         if !retry.waits_after(&error).await {
@@ -48,8 +51,8 @@ impl Part<'_> {
     }
 }
 
-fn parts<'sql>(change: &'sql Change<'_>, ours: [&'sql str; 2]) -> Vec<Part<'sql>> {
-    let mut parts = Vec::with_capacity(change.script.statements.len() + ours.len());
+fn parts<'sql>(change: &'sql Change<'_>, record: &'sql str) -> Vec<Part<'sql>> {
+    let mut parts = Vec::with_capacity(change.script.statements.len() + 1);
     for (index, statement) in change.script.statements.iter().enumerate() {
         parts.push(Part {
             sql: change.script.text(statement).into(),
@@ -66,11 +69,11 @@ fn parts<'sql>(change: &'sql Change<'_>, ours: [&'sql str; 2]) -> Vec<Part<'sql>
             });
         }
     }
-    parts.extend(ours.map(|sql| Part {
-        sql: sql.into(),
+    parts.push(Part {
+        sql: record.into(),
         summary: None,
         revives: false,
         statement: None,
-    }));
+    });
     parts
 }
