@@ -197,25 +197,26 @@ impl Session {
         self.transact_from("BEGIN", queries).await
     }
 
+    /// The last query is one of our own, and goes with COMMIT in one message.
     async fn transact_from(&self, begin: &str, queries: &[Query<'_>]) -> Result<(), SessionError> {
-        let mut all = Vec::with_capacity(queries.len() + 2);
+        let Some((last, others)) = queries.split_last() else {
+            return Ok(());
+        };
+        let commit = format!("{}; COMMIT", last.sql);
+        let mut all = Vec::with_capacity(queries.len() + 1);
         all.push(Query::own(begin));
-        all.extend_from_slice(queries);
-        all.push(Query::own("COMMIT"));
+        all.extend_from_slice(others);
+        all.push(Query::own(&commit));
         match self.pipeline(&all).await {
             Ok(()) => Ok(()),
             Err(Stopped { query, source }) => {
                 if source.as_db_error().is_some() {
-                    // Left open when it was the COMMIT, or a statement that the COMMIT never reached.
+                    // Left open where the COMMIT was not reached.
                     let _ = self.connection.batch_execute("ROLLBACK").await;
                 }
-                Err(if (1..=queries.len()).contains(&query) {
-                    SessionError::Query {
-                        query: query - 1,
-                        source,
-                    }
-                } else {
-                    SessionError::Transaction(source)
+                Err(match query.checked_sub(1) {
+                    Some(query) if query < others.len() => SessionError::Query { query, source },
+                    _ => SessionError::Transaction(source),
                 })
             }
         }
