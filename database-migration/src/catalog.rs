@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use tokio_postgres::SimpleQueryMessage;
+use tokio_postgres::SimpleQueryRow;
 
 use crate::error::MigrationError;
 use crate::execution::STEPS_SUFFIX;
@@ -105,15 +105,11 @@ pub(crate) async fn drift(session: &Session) -> Result<Vec<Drift>, MigrationErro
         "comparing the schema with its description",
     ))?;
     Ok(rows
-        .into_iter()
-        .map(|mut row| {
-            let now = row.pop().flatten();
-            let before = row.pop().flatten();
-            Drift {
-                object: row.pop().flatten().unwrap_or_default(),
-                before,
-                now,
-            }
+        .iter()
+        .map(|row| Drift {
+            object: text(row, 0).unwrap_or_default(),
+            before: text(row, 1),
+            now: text(row, 2),
         })
         .collect())
 }
@@ -177,36 +173,23 @@ async fn incomplete(session: &Session, selection: &str) -> Result<Vec<Incomplete
         .await
         .map_err(MigrationError::server("reading the server's catalog"))?;
     Ok(rows
-        .into_iter()
-        .map(|mut row| Incomplete {
-            remedy: row.pop().flatten().unwrap_or_default(),
-            object: row.pop().flatten().unwrap_or_default(),
+        .iter()
+        .map(|row| Incomplete {
+            object: text(row, 0).unwrap_or_default(),
+            remedy: text(row, 1).unwrap_or_default(),
         })
         .collect())
 }
 
-async fn rows(session: &Session, query: &str) -> Result<Vec<Vec<Option<String>>>, SessionError> {
+async fn rows(session: &Session, query: &str) -> Result<Vec<SimpleQueryRow>, SessionError> {
     // An empty search_path, so that names are always written in full.
     let query = format!("BEGIN READ ONLY; SET LOCAL search_path = pg_catalog; {query}; COMMIT");
-    let answer = session.connection().simple_query(&query).await;
-    let answer = match answer {
-        Ok(answer) => answer,
-        Err(error) => {
-            session.connection().batch_execute("ROLLBACK").await?;
-            return Err(SessionError::Transaction(error));
-        }
-    };
-    Ok(answer
-        .iter()
-        .filter_map(|message| match message {
-            SimpleQueryMessage::Row(row) => Some(
-                (0..row.len())
-                    .map(|column| row.get(column).map(ToOwned::to_owned))
-                    .collect(),
-            ),
-            _ => None,
-        })
-        .collect())
+    session.rows(&query).await
+}
+
+/// A column of a row, or nothing for NULL.
+fn text(row: &SimpleQueryRow, column: usize) -> Option<String> {
+    row.get(column).map(ToOwned::to_owned)
 }
 
 fn description(location: &Location) -> String {

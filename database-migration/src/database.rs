@@ -293,6 +293,18 @@ impl Failure for UnfinishedError {
     }
 }
 
+/// At which version a database is, in words.
+pub(crate) fn position(database: &str, current: Option<&Applied>) -> String {
+    match current {
+        Some(current) => format!(
+            "{database} is at version {} {}",
+            current.version(),
+            current.name()
+        ),
+        None => format!("{database} has no migrations"),
+    }
+}
+
 /// In which state a database is, in words.
 pub(crate) fn state(current: Option<&Applied>) -> String {
     match current {

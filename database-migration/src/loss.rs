@@ -6,7 +6,6 @@ use squawk_syntax::SourceFile;
 use squawk_syntax::ast::{
     AlterTableAction, AstNode, Delete, DropBehavior, Stmt, WhereClauseOrCurrentOf,
 };
-use tokio_postgres::SimpleQueryMessage;
 
 use crate::session::Session;
 use crate::sql::literal;
@@ -80,21 +79,15 @@ async fn count(session: &Session, table: &str, condition: Option<&str>) -> Rows 
         Some(_) => return Rows::Counted(0),
         None => return Rows::NotCounted,
     }
-    let counted = value(session, &query).await;
-    if let Some(Ok(count)) = counted.map(|count| count.parse()) {
-        return Rows::Counted(count);
+    match value(session, &query).await.map(|count| count.parse()) {
+        Some(Ok(count)) => Rows::Counted(count),
+        _ => Rows::NotCounted,
     }
-    // Ends the transaction of a query that was refused; there is nothing to roll back.
-    let _ = session.connection().batch_execute("ROLLBACK").await;
-    Rows::NotCounted
 }
 
 async fn value(session: &Session, query: &str) -> Option<String> {
-    let answer = session.connection().simple_query(query).await.ok()?;
-    answer.iter().find_map(|message| match message {
-        SimpleQueryMessage::Row(row) => row.get(0).map(ToOwned::to_owned),
-        _ => None,
-    })
+    let rows = session.rows(query).await.ok()?;
+    rows.first()?.get(0).map(ToOwned::to_owned)
 }
 
 fn dangers(sql: &str) -> Vec<Danger> {

@@ -176,6 +176,27 @@ impl Session {
         Ok(self.connection.batch_execute(&self.reset).await?)
     }
 
+    /// The rows that some queries of our own return. If one of them is refused, a transaction that they began is rolled
+    /// back.
+    pub(crate) async fn rows(&self, queries: &str) -> Result<Vec<SimpleQueryRow>, SessionError> {
+        let answer = match self.connection.simple_query(queries).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                if error.as_db_error().is_some() {
+                    self.connection.batch_execute("ROLLBACK").await?;
+                }
+                return Err(SessionError::Transaction(error));
+            }
+        };
+        Ok(answer
+            .into_iter()
+            .filter_map(|message| match message {
+                SimpleQueryMessage::Row(row) => Some(row),
+                _ => None,
+            })
+            .collect())
+    }
+
     /// Runs a query without a transaction around it. What it sets for the session holds.
     pub(crate) async fn run(&self, query: Query<'_>) -> Result<(), SessionError> {
         let outcome = self.pipeline(&[query]).await;

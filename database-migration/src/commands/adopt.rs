@@ -5,7 +5,6 @@ use refinery::Migration;
 use shutdown::Shutdown;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
-use tokio_postgres::SimpleQueryMessage;
 use tracing::info;
 
 use crate::catalog;
@@ -188,19 +187,17 @@ async fn read<'set>(
 ) -> Result<Taken<'set>, MigrationError> {
     let table = source.qualified();
     let tool = Tool::of(source)?;
-    let answer = database
+    let rows = database
         .session
-        .connection()
-        .simple_query(&format!("SELECT * FROM {table} ORDER BY version"))
+        .rows(&format!("SELECT * FROM {table} ORDER BY version"))
         .await
-        .map_err(|error| history::HistoryError::database(&error))?;
-    let rows: Vec<Row> = answer
+        .map_err(MigrationError::server("reading the other tool's history"))?;
+    let rows: Vec<Row> = rows
         .iter()
-        .filter_map(|message| match message {
-            SimpleQueryMessage::Row(row) => Some(Row((0..row.len())
+        .map(|row| {
+            Row((0..row.len())
                 .map(|column| row.get(column).unwrap_or_default().to_owned())
-                .collect())),
-            _ => None,
+                .collect())
         })
         .collect();
     Ok(match tool {

@@ -8,7 +8,7 @@ use shutdown::Shutdown;
 use tracing::{info, warn};
 
 use crate::catalog;
-use crate::database::{self, Database, state};
+use crate::database::{self, Database, position, state};
 use crate::error::MigrationError;
 use crate::execution::{Change, execute};
 use crate::files::Problem;
@@ -92,16 +92,11 @@ pub struct DownSummary {
 
 impl fmt::Display for DownSummary {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.current {
-            Some(current) => write!(
-                formatter,
-                "{} is at version {} {}",
-                self.database,
-                current.version(),
-                current.name()
-            )?,
-            None => write!(formatter, "{} has no migrations", self.database)?,
-        }
+        write!(
+            formatter,
+            "{}",
+            position(&self.database, self.current.as_ref())
+        )?;
         match self.undone {
             0 => write!(formatter, ", nothing to do")?,
             undone if self.is_dry_run => {

@@ -9,7 +9,7 @@ use shutdown::Shutdown;
 use tracing::{info, warn};
 
 use crate::catalog;
-use crate::database::{self, Database, state};
+use crate::database::{self, Database, position, state};
 use crate::error::MigrationError;
 use crate::execution::{Change, execute};
 use crate::files::{FileError, MigrationFile, MigrationSet};
@@ -41,16 +41,11 @@ pub struct Summary {
 
 impl fmt::Display for Summary {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.current {
-            Some(current) => write!(
-                formatter,
-                "{} is at version {} {}",
-                self.database,
-                current.version(),
-                current.name()
-            )?,
-            None => write!(formatter, "{} has no migrations", self.database)?,
-        }
+        write!(
+            formatter,
+            "{}",
+            position(&self.database, self.current.as_ref())
+        )?;
         match (self.applied, self.ahead) {
             (0, 0) => write!(formatter, ", nothing to do")?,
             (0, ahead) => write!(

@@ -1,6 +1,5 @@
 //! Indexes that are built concurrently: finding, comparing and removing what an interrupted build leaves.
 
-use tokio_postgres::SimpleQueryMessage;
 use tracing::info;
 
 use crate::script::ConcurrentIndex;
@@ -44,23 +43,17 @@ pub(super) async fn state(
     session: &Session,
     index: &ConcurrentIndex,
 ) -> Result<IndexState, SessionError> {
-    let answer = session
-        .connection()
-        .simple_query(&format!(
+    let rows = session
+        .rows(&format!(
             "SELECT indexrelid::regclass, indisvalid AND indisready, pg_get_indexdef(indexrelid),
                     (SELECT max(pid) FROM pg_stat_progress_create_index WHERE index_relid = indexrelid)
              FROM {}",
             found(index)
         ))
         .await?;
-    let row = answer.into_iter().find_map(|message| match message {
-        SimpleQueryMessage::Row(row) => Some(row),
-        _ => None,
-    });
     let text = |column| {
-        row.as_ref()
-            .and_then(|row| row.get(column))
-            .map(ToOwned::to_owned)
+        let row = rows.first()?;
+        row.get(column).map(ToOwned::to_owned)
     };
     Ok(match (text(0), text(1).as_deref(), text(3)) {
         (None, _, _) => IndexState::Absent,
@@ -88,9 +81,8 @@ pub(super) async fn is_of_definition(
         )),
         &copy,
     );
-    let answer = session
-        .connection()
-        .simple_query(&format!(
+    let rows = session
+        .rows(&format!(
             "BEGIN; CREATE TABLE {copy} (LIKE {}); {creation};
              SELECT bool_and(here.indisunique = there.indisunique
                  AND substr(pg_get_indexdef(here.indexrelid), strpos(pg_get_indexdef(here.indexrelid), ' USING '))
@@ -101,17 +93,8 @@ pub(super) async fn is_of_definition(
             found(index),
             literal(&copied_index)
         ))
-        .await;
-    let answer = match answer {
-        Ok(answer) => answer,
-        Err(error) => {
-            session.connection().batch_execute("ROLLBACK").await?;
-            return Err(SessionError::Transaction(error));
-        }
-    };
-    Ok(answer
-        .iter()
-        .any(|message| matches!(message, SimpleQueryMessage::Row(row) if row.get(0) == Some("t"))))
+        .await?;
+    Ok(rows.iter().any(|row| row.get(0) == Some("t")))
 }
 
 /// Drops an index while its table is in use.
@@ -123,9 +106,8 @@ pub(super) async fn drop(session: &Session, qualified: &str) -> Result<(), Sessi
 
 /// Drops what an interrupted `REINDEX CONCURRENTLY` leaves: the index it was building, or the one it has replaced.
 pub(super) async fn drop_leftovers(session: &Session) -> Result<(), SessionError> {
-    let answer = session
-        .connection()
-        .simple_query(
+    let rows = session
+        .rows(
             "SELECT indexrelid::regclass
              FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
              WHERE NOT indisvalid AND relname ~ '_cc(new|old)[0-9]*$' AND pg_has_role(relowner, 'USAGE')
@@ -133,13 +115,9 @@ pub(super) async fn drop_leftovers(session: &Session) -> Result<(), SessionError
                AND NOT EXISTS (SELECT FROM pg_stat_progress_create_index WHERE index_relid = indexrelid)",
         )
         .await?;
-    for message in &answer {
-        if let SimpleQueryMessage::Row(row) = message
-            && let Some(qualified) = row.get(0)
-        {
-            info!("{qualified} is left over from an interrupted REINDEX; it is dropped");
-            drop(session, qualified).await?;
-        }
+    for qualified in rows.iter().filter_map(|row| row.get(0)) {
+        info!("{qualified} is left over from an interrupted REINDEX; it is dropped");
+        drop(session, qualified).await?;
     }
     Ok(())
 }

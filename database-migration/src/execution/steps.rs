@@ -1,8 +1,6 @@
 //! How far migrations without a transaction came: a table beside the history with a row for each statement, which goes
 //! with the migration's row.
 
-use tokio_postgres::SimpleQueryMessage;
-
 use crate::execution::Change;
 use crate::files::Direction;
 use crate::history::{self, Location};
@@ -63,20 +61,18 @@ impl<'run> Steps<'run> {
         let key = format!("{}, '{}'", change.version, change.direction);
         let condition = format!("(version, direction) = ({key})");
         let rows = session
-            .connection()
-            .simple_query(&format!(
+            .rows(&format!(
                 "SELECT statement, sql, finished_at IS NOT NULL FROM {table} WHERE {condition} ORDER BY statement"
             ))
             .await?;
         let rows = rows
             .iter()
-            .filter_map(|message| match message {
-                SimpleQueryMessage::Row(row) => Some(Step {
+            .filter_map(|row| {
+                Some(Step {
                     statement: row.get(0)?.parse().ok()?,
                     sql: row.get(1)?.to_owned(),
                     is_finished: row.get(2)? == "t",
-                }),
-                _ => None,
+                })
             })
             .collect();
         Ok(Self {
@@ -188,16 +184,15 @@ pub(crate) async fn unfinished(session: &Session) -> Result<Vec<Unfinished>, Ses
     }
     let table = steps_table(session.location());
     let rows = session
-        .connection()
-        .simple_query(&format!(
+        .rows(&format!(
             "SELECT version, direction, count(finished_at), max(sql) FILTER (WHERE finished_at IS NULL)
              FROM {table} GROUP BY version, direction ORDER BY version, direction"
         ))
         .await?;
     Ok(rows
         .iter()
-        .filter_map(|message| match message {
-            SimpleQueryMessage::Row(row) => Some(Unfinished {
+        .filter_map(|row| {
+            Some(Unfinished {
                 version: row.get(0)?.parse().ok()?,
                 direction: match row.get(1)? {
                     "down" => Direction::Down,
@@ -205,8 +200,7 @@ pub(crate) async fn unfinished(session: &Session) -> Result<Vec<Unfinished>, Ses
                 },
                 finished: row.get(2)?.parse().ok()?,
                 interrupted: row.get(3).map(ToOwned::to_owned),
-            }),
-            _ => None,
+            })
         })
         .collect())
 }
