@@ -37,6 +37,8 @@ SELECT object, definition FROM (
     SELECT 'index ' || relations.name, pg_get_indexdef(indexrelid) || CASE WHEN indisvalid THEN '' ELSE ' (invalid)' END
     FROM relations JOIN pg_index ON indexrelid = relations.oid
     WHERE indrelid IN (SELECT oid FROM relations)
+      -- What a constraint stands on is told with the constraint.
+      AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = indexrelid AND contype IN ('p', 'u', 'x'))
     UNION ALL
     SELECT format('constraint %I of %s', conname, name), pg_get_constraintdef(pg_constraint.oid)
     FROM relations JOIN pg_constraint ON conrelid = relations.oid
