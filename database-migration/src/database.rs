@@ -7,11 +7,11 @@ use advisory_lock::{LockError, LockName};
 use connection::{Connector, cancel};
 use exit_code::{ExitCode, Failure};
 use shutdown::Shutdown;
-use tracing::warn;
+use tracing::{info, warn};
 
 use crate::catalog;
 use crate::error::MigrationError;
-use crate::execution::{Unfinished, unfinished};
+use crate::execution::{Change, Unfinished, execute, unfinished};
 use crate::files::{Direction, MigrationSet};
 use crate::history::{self, Applied};
 use crate::metrics;
@@ -255,6 +255,29 @@ impl Database {
             })
     }
 
+    /// Applies or undoes one migration and says so. `current` is the newest version applied before.
+    pub(crate) async fn execute(
+        &self,
+        change: &Change<'_>,
+        current: Option<&Applied>,
+    ) -> Result<(), MigrationError> {
+        let lock_retry = self.settings.lock_retry;
+        let duration = execute(&self.connector, &self.session, change, lock_retry)
+            .await
+            .map_err(|source| MigrationError::Apply {
+                source: Box::new(source),
+                state: state(current),
+            })?;
+        info!(
+            "✓ {} {} {} ({} ms)",
+            change.version,
+            change.name,
+            change.direction.participle(),
+            duration.as_millis()
+        );
+        Ok(())
+    }
+
     /// Lets others run, and disconnects.
     pub(crate) async fn unlock(self) -> Result<(), MigrationError> {
         advisory_lock::release(self.session.connection(), &self.lock).await?;
@@ -306,7 +329,7 @@ pub(crate) fn position(database: &str, current: Option<&Applied>) -> String {
 }
 
 /// In which state a database is, in words.
-pub(crate) fn state(current: Option<&Applied>) -> String {
+fn state(current: Option<&Applied>) -> String {
     match current {
         Some(current) => format!(
             "the database is at version {} {}",

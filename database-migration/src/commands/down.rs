@@ -8,9 +8,9 @@ use shutdown::Shutdown;
 use tracing::{info, warn};
 
 use crate::catalog;
-use crate::database::{self, Database, position, state};
+use crate::database::{self, Database, position};
 use crate::error::MigrationError;
-use crate::execution::{Change, execute};
+use crate::execution::Change;
 use crate::files::Problem;
 use crate::history::{self, Applied, Record};
 use crate::loss::{Loss, losses};
@@ -262,17 +262,5 @@ pub(crate) async fn undo(
         warn!("{version} {name} was taken out of the history; nothing undoes what it has done");
         return Ok(());
     };
-    let duration = execute(
-        &database.connector,
-        &database.session,
-        change,
-        database.settings.lock_retry,
-    )
-    .await
-    .map_err(|source| MigrationError::Apply {
-        source: Box::new(source),
-        state: state(current),
-    })?;
-    info!("✓ {version} {name} undone ({} ms)", duration.as_millis());
-    Ok(())
+    database.execute(change, current).await
 }

@@ -7,7 +7,6 @@ use shutdown::Shutdown;
 
 use crate::catalog;
 use crate::commands::down::{self, DownOptions, DownTarget};
-use crate::commands::up;
 use crate::database::{self, Database};
 use crate::error::MigrationError;
 use crate::execution::Change;
@@ -82,7 +81,7 @@ async fn again(
     for step in down::check(&database, undone, &records, options).await? {
         down::undo(&database, &step, Some(newest)).await?;
     }
-    up::apply_one(&database, &change, others.last()).await?;
+    database.execute(&change, others.last()).await?;
     catalog::keep(&database.session).await?;
     let summary = RedoSummary {
         database: database.name().to_owned(),

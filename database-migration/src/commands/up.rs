@@ -9,9 +9,9 @@ use shutdown::Shutdown;
 use tracing::{info, warn};
 
 use crate::catalog;
-use crate::database::{self, Database, position, state};
+use crate::database::{self, Database, position};
 use crate::error::MigrationError;
-use crate::execution::{Change, execute};
+use crate::execution::Change;
 use crate::files::{FileError, MigrationFile, MigrationSet};
 use crate::history::Applied;
 use crate::plan::Plan;
@@ -168,7 +168,7 @@ async fn apply(
         let Some(change) = prepared.0.get(&file.version) else {
             continue;
         };
-        apply_one(database, change, current.as_ref()).await?;
+        database.execute(change, current.as_ref()).await?;
         // One that was let in out of order is not the newest.
         if current
             .as_ref()
@@ -178,32 +178,6 @@ async fn apply(
         }
     }
     Ok(current)
-}
-
-/// Applies one migration and says so.
-pub(crate) async fn apply_one(
-    database: &Database,
-    change: &Change<'_>,
-    current: Option<&Applied>,
-) -> Result<(), MigrationError> {
-    let duration = execute(
-        &database.connector,
-        &database.session,
-        change,
-        database.settings.lock_retry,
-    )
-    .await
-    .map_err(|source| MigrationError::Apply {
-        source: Box::new(source),
-        state: state(current),
-    })?;
-    info!(
-        "✓ {} {} applied ({} ms)",
-        change.version,
-        change.name,
-        duration.as_millis()
-    );
-    Ok(())
 }
 
 fn summary(
