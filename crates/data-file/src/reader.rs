@@ -1,0 +1,137 @@
+//! Reading a file's content, decompressed.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use flate2::bufread::MultiGzDecoder;
+use ruzstd::decoding::StreamingDecoder;
+
+use crate::{Compression, ContentHash, DataFileError, PIECE};
+
+/// A file's content, decompressed. At its end the file is compared with the hash it is expected to have; a difference is
+/// an error of the last read, as is a compressed file that is cut off.
+pub struct Reader {
+    path: PathBuf,
+    content: Box<dyn Read + Send>,
+}
+
+/// Opens a file. `progress` is raised by the bytes that are read of it, as they are stored.
+pub fn open(
+    path: &Path,
+    expected: ContentHash,
+    progress: Arc<AtomicU64>,
+) -> Result<Reader, DataFileError> {
+    let open_error = |error: io::Error| DataFileError::Open {
+        path: path.to_owned(),
+        problem: error.to_string(),
+    };
+    let file = File::open(path).map_err(open_error)?;
+    let stored = Stored {
+        file,
+        hasher: blake3::Hasher::new(),
+        expected,
+        progress,
+    };
+    let mut stored = BufReader::with_capacity(PIECE, stored);
+    let start = stored.fill_buf().map_err(open_error)?;
+    let content: Box<dyn Read + Send> = match Compression::of(start) {
+        Compression::None => Box::new(stored),
+        Compression::Gzip => Box::new(MultiGzDecoder::new(stored)),
+        Compression::Zstandard => Box::new(Zstandard::new(stored).map_err(open_error)?),
+    };
+    Ok(Reader {
+        path: path.to_owned(),
+        content,
+    })
+}
+
+impl Reader {
+    /// The error of this file that a failed read stands for.
+    #[must_use]
+    pub fn error(path: &Path, error: &io::Error) -> DataFileError {
+        let path = path.to_owned();
+        if error.get_ref().is_some_and(|inner| inner.is::<Changed>()) {
+            return DataFileError::Changed { path };
+        }
+        let problem = match error.kind() {
+            io::ErrorKind::UnexpectedEof => "the compressed file is cut off".to_owned(),
+            _ => error.to_string(),
+        };
+        DataFileError::Read { path, problem }
+    }
+
+    /// The file's path.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Read for Reader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.content.read(buffer)
+    }
+}
+
+/// The error of a file that is not what it was.
+#[derive(Debug, thiserror::Error)]
+#[error("the file was changed while it was read")]
+struct Changed;
+
+/// A file's bytes as they are stored.
+struct Stored {
+    file: File,
+    hasher: blake3::Hasher,
+    expected: ContentHash,
+    progress: Arc<AtomicU64>,
+}
+
+impl Read for Stored {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.file.read(buffer)?;
+        if length == 0 && !buffer.is_empty() && ContentHash::finish(&self.hasher) != self.expected {
+            return Err(io::Error::other(Changed));
+        }
+        self.hasher.update(&buffer[..length]);
+        self.progress.fetch_add(length as u64, Ordering::Relaxed);
+        Ok(length)
+    }
+}
+
+/// All frames of a Zstandard file, one after the other.
+struct Zstandard {
+    /// None at the end, when there is no further frame.
+    frame: Option<StreamingDecoder<BufReader<Stored>, ruzstd::decoding::FrameDecoder>>,
+}
+
+impl Zstandard {
+    fn new(stored: BufReader<Stored>) -> io::Result<Self> {
+        let frame = StreamingDecoder::new(stored).map_err(io::Error::other)?;
+        Ok(Self { frame: Some(frame) })
+    }
+}
+
+impl Read for Zstandard {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while let Some(frame) = &mut self.frame {
+            let length = frame.read(buffer)?;
+            if length > 0 || buffer.is_empty() {
+                return Ok(length);
+            }
+            let mut stored = self.frame.take().map(StreamingDecoder::into_inner);
+            if let Some(stored) = &mut stored
+                && stored.fill_buf()?.is_empty()
+            {
+                break;
+            }
+            self.frame = stored
+                .map(StreamingDecoder::new)
+                .transpose()
+                .map_err(io::Error::other)?;
+        }
+        Ok(0)
+    }
+}
