@@ -56,6 +56,7 @@ const FILES: &[&str] = &[
     include_str!("../../migrations/001_create_products.sql"),
     include_str!("../../migrations/002_create_orders.sql"),
     include_str!("../../migrations/003_create_order_items.sql"),
+    include_str!("../../migrations/004_create_load_history.sql"),
     "-- Transaction: none\n-- +++++ UP\nSELECT 1;\n-- +++++ DOWN\n-- Transaction: none\nSELECT 2;\n",
     "\u{FEFF}-- +++++ UP\r\nSELECT 1;\r\n\r\n-- +++++ DOWN\r\n\r\nSELECT 2;\r\n",
     "CREATE TABLE a ();\n",

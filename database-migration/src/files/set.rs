@@ -126,7 +126,7 @@ mod tests {
     fn what_is_compiled_in_is_well_formed() {
         let set = MigrationSet::embedded().unwrap();
         let versions = set.files().iter().map(|file| file.version);
-        assert_eq!(versions.collect::<Vec<_>>(), [1, 2, 3]);
+        assert_eq!(versions.collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6]);
     }
 
     #[test]
@@ -140,7 +140,7 @@ mod tests {
     #[test]
     fn checksums_of_sectioned_files_stay_what_they_were() {
         let set = MigrationSet::embedded().unwrap();
-        let checksums = set.files().iter().map(|file| file.checksum);
+        let checksums = set.files()[..3].iter().map(|file| file.checksum);
         assert_eq!(
             checksums.collect::<Vec<_>>(),
             [

@@ -93,7 +93,7 @@ fn what_is_compiled_in_passes() {
     let ended = run(bare_program().arg("lint"));
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert!(
-        last_lines(&ended).contains("\n3 migrations checked: 0 denied, "),
+        last_lines(&ended).contains("\n6 migrations checked: 0 denied, "),
         "{ended:?}"
     );
     assert!(

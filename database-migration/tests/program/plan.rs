@@ -147,7 +147,7 @@ async fn a_database_without_a_history_stays_without() {
         .arg("plan"));
     assert_eq!(ended.code, Some(0), "{ended:?}");
     let headline = format!(
-        "{} has no migrations; 3 migrations pending\n",
+        "{} has no migrations; 6 migrations pending\n",
         database.name()
     );
     assert!(ended.stdout.contains(&headline), "{ended:?}");

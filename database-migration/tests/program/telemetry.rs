@@ -55,12 +55,12 @@ async fn a_run_delivers_how_much_it_did_and_how_long_it_took() {
         assert_eq!(measurement.attributes["db.namespace"], namespace);
     }
     let applied = the_only(&measurements, "database.migration.applied");
-    assert_eq!(applied.value, Value::Count(3));
+    assert_eq!(applied.value, Value::Count(6));
     assert_eq!(applied.unit, "{migration}");
     assert_eq!(applied.attributes["database.migration.direction"], "up");
     let duration = the_only(&measurements, "database.migration.duration");
     assert_eq!(duration.attributes, applied.attributes);
-    assert_distribution(duration, 3, 0.0);
+    assert_distribution(duration, 6, 0.0);
     let lock_wait = the_only(&measurements, "database.migration.lock.wait");
     assert_distribution(lock_wait, 1, 0.0);
     assert_eq!(measurements.len(), 3, "{measurements:?}");

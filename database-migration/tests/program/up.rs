@@ -5,11 +5,45 @@ use std::time::{Duration, Instant};
 use crate::support::{
     bare_program, directory, last_lines, migrate, program, table_exists, versions, write,
 };
-use test_postgres::Server;
+use test_postgres::{Database, Server};
 use test_process::{Ended, run};
 
-/// The schema exactly as the requirements print it, read back from the catalog.
+const VERSIONS: [&str; 6] = ["1", "2", "3", "4", "5", "6"];
+
+/// The schema exactly as the requirements print it, with what later migrations add, read back from the catalog.
 const COLUMNS: &str = "\
+coupons.code character varying(10) NOT NULL
+load_reject.run_id bigint NOT NULL
+load_reject.position integer NOT NULL
+load_reject.file text NOT NULL
+load_reject.line bigint NOT NULL
+load_reject.column_name text
+load_reject.reason text NOT NULL
+load_reject.value text
+load_reject.record bytea
+load_run.id bigint NOT NULL
+load_run.data_set text NOT NULL
+load_run.table_name text NOT NULL
+load_run.outcome text NOT NULL
+load_run.source_hash text
+load_run.mapping_hash text
+load_run.table_state text
+load_run.checksum text
+load_run.rows_read bigint NOT NULL DEFAULT 0
+load_run.rows_valid bigint NOT NULL DEFAULT 0
+load_run.rows_rejected bigint NOT NULL DEFAULT 0
+load_run.rows_inserted bigint NOT NULL DEFAULT 0
+load_run.rows_updated bigint NOT NULL DEFAULT 0
+load_run.rows_unchanged bigint NOT NULL DEFAULT 0
+load_run.rows_marked bigint NOT NULL DEFAULT 0
+load_run.rows_deleted bigint NOT NULL DEFAULT 0
+load_run.rows_kept bigint NOT NULL DEFAULT 0
+load_run.bytes_read bigint NOT NULL DEFAULT 0
+load_run.duration_ms bigint NOT NULL DEFAULT 0
+load_run.trace_id text
+load_run.problem text
+load_run.started_at timestamp with time zone NOT NULL
+load_run.finished_at timestamp with time zone NOT NULL DEFAULT clock_timestamp()
 order_items.id integer NOT NULL DEFAULT nextval('order_items_id_seq'::regclass)
 order_items.order_id character varying(50) NOT NULL
 order_items.product_id character varying(50) NOT NULL
@@ -24,9 +58,16 @@ products.name character varying(255) NOT NULL
 products.price numeric(10,2) NOT NULL
 products.category character varying(100)
 products.created_at timestamp with time zone DEFAULT CURRENT_TIMESTAMP
-products.updated_at timestamp with time zone DEFAULT CURRENT_TIMESTAMP";
+products.updated_at timestamp with time zone DEFAULT CURRENT_TIMESTAMP
+products.removed_at timestamp with time zone";
 
 const CONSTRAINTS: &str = "\
+coupons coupons_code_check CHECK (((char_length((code)::text) >= 8) AND (char_length((code)::text) <= 10)))
+coupons coupons_pkey PRIMARY KEY (code)
+load_reject load_reject_pkey PRIMARY KEY (run_id, \"position\")
+load_reject load_reject_run_id_fkey FOREIGN KEY (run_id) REFERENCES load_run(id) ON DELETE CASCADE
+load_run load_run_outcome_check CHECK ((outcome = ANY (ARRAY['loaded'::text, 'unchanged'::text, 'failed'::text])))
+load_run load_run_pkey PRIMARY KEY (id)
 order_items fk_order FOREIGN KEY (order_id) REFERENCES orders(id) ON DELETE CASCADE
 order_items fk_product FOREIGN KEY (product_id) REFERENCES products(id) ON DELETE RESTRICT
 order_items order_items_order_id_product_id_key UNIQUE (order_id, product_id)
@@ -37,6 +78,7 @@ products products_pkey PRIMARY KEY (id)
 products products_price_check CHECK ((price >= (0)::numeric))";
 
 const INDEXES: &str = "\
+idx_load_run_data_set: load_run USING btree (data_set, id)
 idx_order_items_order_id: order_items USING btree (order_id)
 idx_order_items_product_id: order_items USING btree (product_id)
 idx_orders_created_at: orders USING btree (created_at)
@@ -47,8 +89,13 @@ async fn the_schema_is_that_of_the_requirements() {
     let database = Server::shared().database().await;
     let ended = run(&mut program(&database));
     assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(columns(&database).await, COLUMNS);
+    assert_eq!(constraints(&database).await, CONSTRAINTS);
+    assert_eq!(indexes(&database).await, INDEXES);
+}
 
-    let columns = database
+async fn columns(database: &Database<'_>) -> String {
+    database
         .values(
             "SELECT format('%s.%s %s%s%s', relname, attname, format_type(atttypid, atttypmod),
                            CASE WHEN attnotnull THEN ' NOT NULL' END,
@@ -56,27 +103,74 @@ async fn the_schema_is_that_of_the_requirements() {
              FROM pg_attribute
              JOIN pg_class ON pg_class.oid = attrelid
              LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
-             WHERE relname IN ('products', 'orders', 'order_items') AND attnum > 0
-             ORDER BY relname, attnum",
+             WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'
+                   AND relname NOT LIKE 'refinery_schema_history%' AND attnum > 0 AND NOT attisdropped
+             ORDER BY relname COLLATE \"C\", attnum",
         )
-        .await;
-    assert_eq!(columns.join("\n"), COLUMNS);
-    let constraints = database
+        .await
+        .join("\n")
+}
+
+async fn constraints(database: &Database<'_>) -> String {
+    database
         .values(
-            "SELECT format('%s %s %s', conrelid::regclass, conname, pg_get_constraintdef(oid))
+            "SELECT format('%s %s %s', relname, conname, pg_get_constraintdef(pg_constraint.oid))
              FROM pg_constraint
-             WHERE conrelid::regclass::text IN ('products', 'orders', 'order_items') AND contype <> 'n'
-             ORDER BY conrelid::regclass::text, conname",
+             JOIN pg_class ON pg_class.oid = conrelid
+             WHERE connamespace = 'public'::regnamespace
+                   AND relname NOT LIKE 'refinery_schema_history%' AND contype <> 'n'
+             ORDER BY relname COLLATE \"C\", conname COLLATE \"C\"",
         )
-        .await;
-    assert_eq!(constraints.join("\n"), CONSTRAINTS);
-    let indexes = database
+        .await
+        .join("\n")
+}
+
+async fn indexes(database: &Database<'_>) -> String {
+    database
         .values(
             "SELECT format('%s: %s %s', indexname, tablename, substring(indexdef FROM 'USING.*'))
-             FROM pg_indexes WHERE indexname LIKE 'idx%' ORDER BY indexname",
+             FROM pg_indexes WHERE indexname LIKE 'idx%' ORDER BY indexname COLLATE \"C\"",
+        )
+        .await
+        .join("\n")
+}
+
+#[tokio::test]
+async fn each_migration_can_be_undone_and_applied_again() {
+    let database = Server::shared().database().await;
+    for below in (0..VERSIONS.len()).rev() {
+        assert_eq!(run(&mut program(&database)).code, Some(0));
+        let ended = run(program(&database).args(["down", "--to", &below.to_string()]));
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        assert_eq!(versions(&database).await, VERSIONS[..below]);
+    }
+    assert_eq!(columns(&database).await, "");
+    assert_eq!(run(&mut program(&database)).code, Some(0));
+    assert_eq!(columns(&database).await, COLUMNS);
+}
+
+/// Whoever loads a table that other migrations make has the loader make its history.
+#[tokio::test]
+async fn a_load_history_that_the_loader_has_made_is_kept() {
+    let database = Server::shared().database().await;
+    let load_history = include_str!("../../migrations/004_create_load_history.sql");
+    let (up, _down) = load_history.split_once("-- +++++ DOWN").unwrap();
+    database.execute(up).await;
+    database
+        .execute(
+            "INSERT INTO load_run (data_set, table_name, outcome, started_at)
+             VALUES ('countries', 'countries', 'loaded', now())",
         )
         .await;
-    assert_eq!(indexes.join("\n"), INDEXES);
+    let ended = run(&mut program(&database));
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(versions(&database).await, VERSIONS);
+    assert_eq!(columns(&database).await, COLUMNS);
+    assert_eq!(constraints(&database).await, CONSTRAINTS);
+    assert_eq!(
+        database.value("SELECT data_set FROM load_run").await,
+        "countries"
+    );
 }
 
 #[tokio::test]
@@ -88,21 +182,21 @@ async fn each_step_and_the_verdict_are_said() {
         .lines()
         .filter(|line| line.starts_with('✓'))
         .collect();
-    assert_eq!(steps.len(), 5, "{ended:?}");
+    assert_eq!(steps.len(), 8, "{ended:?}");
     assert!(steps[0].starts_with("✓ connected to PostgreSQL "));
     assert!(steps[1].starts_with("✓ 1 create_products applied ("));
     assert!(last_lines(&ended).contains(&format!(
-        "✓ database-migration: {} is at version 3 create_order_items, 3 applied (",
+        "✓ database-migration: {} is at version 6 create_coupons, 6 applied (",
         database.name()
     )));
 
     let again = run(&mut program(&database));
     assert_eq!(again.code, Some(0));
     assert!(
-        last_lines(&again).contains("is at version 3 create_order_items, nothing to do ("),
+        last_lines(&again).contains("is at version 6 create_coupons, nothing to do ("),
         "{again:?}"
     );
-    assert_eq!(versions(&database).await, ["1", "2", "3"]);
+    assert_eq!(versions(&database).await, VERSIONS);
 }
 
 #[tokio::test]
@@ -152,10 +246,10 @@ async fn twenty_at_once_apply_each_migration_once() {
         let ended: Ended = process.wait_with_output().unwrap().into();
         assert_eq!(ended.code, Some(0), "{ended:?}");
         applied += ended.stdout.matches(" applied (").count()
-            - ended.stdout.matches(", 3 applied (").count();
+            - ended.stdout.matches(", 6 applied (").count();
     }
-    assert_eq!(applied, 3);
-    assert_eq!(versions(&database).await, ["1", "2", "3"]);
+    assert_eq!(applied, VERSIONS.len());
+    assert_eq!(versions(&database).await, VERSIONS);
 }
 
 #[tokio::test]

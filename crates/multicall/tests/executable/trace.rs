@@ -116,10 +116,15 @@ async fn three_programs_make_one_trace_and_lose_nothing() {
     assert_eq!(
         names(&migration),
         [
+            "ALTER TABLE products",
+            "CREATE INDEX idx_load_run_data_set",
             "CREATE INDEX idx_order_items_order_id",
             "CREATE INDEX idx_order_items_product_id",
             "CREATE INDEX idx_orders_created_at",
             "CREATE INDEX idx_products_category",
+            "CREATE TABLE coupons",
+            "CREATE TABLE load_reject",
+            "CREATE TABLE load_run",
             "CREATE TABLE order_items",
             "CREATE TABLE orders",
             "CREATE TABLE products",
@@ -129,6 +134,9 @@ async fn three_programs_make_one_trace_and_lose_nothing() {
             "migration 1 create_products",
             "migration 2 create_orders",
             "migration 3 create_order_items",
+            "migration 4 create_load_history",
+            "migration 5 mark_removed_products",
+            "migration 6 create_coupons",
         ]
     );
     let load = of_service(&spans, "database-load");
