@@ -116,7 +116,7 @@ impl ApiError {
     /// After how many seconds another try may have more success.
     fn retry_after(&self) -> u16 {
         match self {
-            // Until another version is rolled out.
+            // The next load may be some hours away.
             Self::Order(OrderError::NoCoupons) => 3600,
             _ => 5,
         }

@@ -8,6 +8,7 @@ mod check;
 pub mod command_line;
 mod connections;
 mod database;
+mod offer;
 mod order;
 mod product;
 mod request_span;

@@ -8,6 +8,7 @@ use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use crate::database::{Database, DatabaseError, Statement};
+use crate::offer::Offer;
 use crate::product::Product;
 
 /// How many of one product may be ordered.
@@ -20,11 +21,11 @@ const PRODUCT_LIMIT: usize = 100;
 const INSERT: Statement = Statement {
     summary: "INSERT orders",
     text: "WITH placed AS (
-    INSERT INTO orders (id) VALUES ($1) ON CONFLICT (id) DO NOTHING RETURNING id
+    INSERT INTO orders (id, coupon_code) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING RETURNING id
 )
 INSERT INTO order_items (order_id, product_id, quantity)
 SELECT placed.id, item.product_id, item.quantity
-FROM placed, unnest($2, $3) AS item (product_id, quantity)",
+FROM placed, unnest($3, $4) AS item (product_id, quantity)",
 };
 
 /// The contract's `OrderReq`.
@@ -58,6 +59,13 @@ pub(crate) struct Item {
     quantity: i64,
 }
 
+/// What an order asks for, checked as far as it goes without the database.
+pub(crate) struct Cart {
+    /// Each product once, in the order of first mention.
+    items: Vec<Item>,
+    coupon: Option<String>,
+}
+
 /// The contract's `Order`.
 #[derive(Debug, Serialize)]
 pub(crate) struct Order {
@@ -68,6 +76,8 @@ pub(crate) struct Order {
     total: Decimal,
     #[serde(with = "rust_decimal::serde::arbitrary_precision")]
     discounts: Decimal,
+    #[serde(skip)]
+    coupon: Option<String>,
 }
 
 /// Which rule an order breaks.
@@ -89,10 +99,11 @@ pub(crate) enum OrderError {
     #[error("items names more than {PRODUCT_LIMIT} different products")]
     ProductLimit,
     /// A coupon that nobody can check.
-    #[error(
-        "coupons cannot be checked, since this version has no set of valid ones; nothing was ordered"
-    )]
+    #[error("coupons cannot be checked, since none have been loaded yet; nothing was ordered")]
     NoCoupons,
+    /// There is no such coupon.
+    #[error("couponCode {0:?} is not a valid coupon")]
+    UnknownCoupon(String),
     /// The coupon cannot be one.
     #[error("couponCode has {0} characters; coupons have 8 to 10")]
     CouponLength(usize),
@@ -105,14 +116,23 @@ pub(crate) enum OrderError {
 }
 
 impl OrderRequest {
-    /// What is ordered: each product once, in the order of first mention. Checks all that needs no database.
-    pub(crate) fn items(self) -> Result<Vec<Item>, OrderError> {
-        let items = merged(self.items.unwrap_or_default())?;
-        match self.coupon_code.map_or(0, |code| code.chars().count()) {
-            0 => Ok(items),
-            8..=10 => Err(OrderError::NoCoupons),
-            length => Err(OrderError::CouponLength(length)),
-        }
+    /// What is ordered. Checks all that needs no database.
+    pub(crate) fn cart(self) -> Result<Cart, OrderError> {
+        Ok(Cart {
+            items: merged(self.items.unwrap_or_default())?,
+            coupon: coupon(self.coupon_code.unwrap_or_default())?,
+        })
+    }
+}
+
+/// The coupon of this code; an empty one is none.
+fn coupon(code: String) -> Result<Option<String>, OrderError> {
+    match code.chars().count() {
+        0 => Ok(None),
+        // PostgreSQL refuses texts with this character, so no coupon holds it.
+        8..=10 if code.contains('\0') => Err(OrderError::UnknownCoupon(code)),
+        8..=10 => Ok(Some(code)),
+        length => Err(OrderError::CouponLength(length)),
     }
 }
 
@@ -155,16 +175,22 @@ impl RequestedItem {
     }
 }
 
-impl Item {
-    pub(crate) fn product_id(&self) -> &str {
-        &self.product_id
+impl Cart {
+    pub(crate) fn product_ids(&self) -> impl Iterator<Item = &str> {
+        self.items.iter().map(|item| item.product_id.as_str())
+    }
+
+    pub(crate) fn coupon(&self) -> Option<&str> {
+        self.coupon.as_deref()
     }
 }
 
 impl Order {
-    /// An order of items whose products are among `products`.
-    pub(crate) fn new(items: Vec<Item>, products: Vec<Product>) -> Result<Self, OrderError> {
-        let mut products: HashMap<_, _> = products
+    /// An order of what is in the cart, if all of it is offered.
+    pub(crate) fn new(cart: Cart, offer: Offer) -> Result<Self, OrderError> {
+        let Cart { items, coupon } = cart;
+        let mut products: HashMap<_, _> = offer
+            .products
             .into_iter()
             .map(|product| (product.id.clone(), product))
             .collect();
@@ -176,6 +202,13 @@ impl Order {
                     .ok_or_else(|| OrderError::UnknownProduct(item.product_id.clone()))
             })
             .collect::<Result<_, _>>()?;
+        match &coupon {
+            Some(_) if !offer.are_coupons_loaded => return Err(OrderError::NoCoupons),
+            Some(code) if !offer.is_coupon_valid => {
+                return Err(OrderError::UnknownCoupon(code.clone()));
+            }
+            _ => (),
+        }
         let total = items
             .iter()
             .zip(&products)
@@ -186,7 +219,9 @@ impl Order {
             items,
             products,
             total,
+            // What a coupon takes off is not defined anywhere.
             discounts: Decimal::ZERO,
+            coupon,
         })
     }
 
@@ -195,13 +230,14 @@ impl Order {
         let (products, quantities): (Vec<&str>, Vec<i64>) = self
             .items
             .iter()
-            .map(|item| (item.product_id(), item.quantity))
+            .map(|item| (item.product_id.as_str(), item.quantity))
             .unzip();
         database
             .query(
                 &INSERT,
                 &[
                     (&self.id, Type::TEXT),
+                    (&self.coupon, Type::TEXT),
                     (&products, Type::TEXT_ARRAY),
                     (&quantities, Type::INT8_ARRAY),
                 ],

@@ -10,15 +10,16 @@ use crate::database::{Database, DatabaseError, Statement};
 /// Identifiers are numbers as text, so the shorter one is the smaller one.
 const ALL: Statement = Statement {
     summary: "SELECT products",
-    text: "SELECT id, name, price, category FROM products ORDER BY length(id), id",
+    text: "SELECT id, name, price, category FROM products WHERE removed_at IS NULL ORDER BY length(id), id",
 };
 
-const SOME: Statement = Statement {
+const ONE: Statement = Statement {
     summary: "SELECT products",
-    text: "SELECT id, name, price, category FROM products WHERE id = ANY($1)",
+    text: "SELECT id, name, price, category FROM products WHERE id = $1 AND removed_at IS NULL",
 };
 
-/// The contract's `Product`.
+/// The contract's `Product`. One that the loader has marked as removed is there for the orders that hold it, and is not
+/// offered any more.
 #[derive(Debug, Serialize)]
 pub(crate) struct Product {
     pub(crate) id: String,
@@ -30,21 +31,16 @@ pub(crate) struct Product {
 }
 
 impl Product {
-    /// All products, 2 before 10.
+    /// All products that are offered, 2 before 10.
     pub(crate) async fn all(database: &Database) -> Result<Vec<Self>, DatabaseError> {
         let rows = database.query(&ALL, &[]).await?;
         products(&ALL, &rows)
     }
 
-    /// Those products of the given ids that there are, in any order.
-    pub(crate) async fn some(
-        database: &Database,
-        ids: impl Iterator<Item = &str>,
-    ) -> Result<Vec<Self>, DatabaseError> {
-        // PostgreSQL refuses texts with this character, so no product's id holds it.
-        let ids: Vec<_> = ids.filter(|id| !id.contains('\0')).collect();
-        let rows = database.query(&SOME, &[(&ids, Type::TEXT_ARRAY)]).await?;
-        products(&SOME, &rows)
+    /// The product of this id, if it is offered.
+    pub(crate) async fn one(database: &Database, id: &str) -> Result<Option<Self>, DatabaseError> {
+        let rows = database.query(&ONE, &[(&id, Type::TEXT)]).await?;
+        Ok(products(&ONE, &rows)?.into_iter().next())
     }
 }
 
@@ -55,7 +51,8 @@ fn products(statement: &Statement, rows: &[Row]) -> Result<Vec<Product>, Databas
         .map_err(|source| statement.failed(source))
 }
 
-fn product(row: &Row) -> Result<Product, tokio_postgres::Error> {
+/// The product in the first columns of a row.
+pub(crate) fn product(row: &Row) -> Result<Product, tokio_postgres::Error> {
     Ok(Product {
         id: row.try_get(0)?,
         name: row.try_get(1)?,

@@ -16,7 +16,6 @@ pub(crate) async fn get_product(
     id: Result<Path<i64>, PathRejection>,
 ) -> Result<Json<Product>, ApiError> {
     let Path(id) = id.map_err(|_| ApiError::ProductId)?;
-    let products = Product::some(&api.database, [id.to_string().as_str()].into_iter()).await?;
-    let product = products.into_iter().next();
+    let product = Product::one(&api.database, &id.to_string()).await?;
     product.map(Json).ok_or(ApiError::NoProduct(id))
 }

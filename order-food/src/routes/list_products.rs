@@ -9,7 +9,7 @@ use crate::answer::ApiError;
 use crate::product::Product;
 use crate::routes::Api;
 
-/// All products.
+/// All products that are offered.
 pub(crate) async fn list_products(
     State(api): State<Arc<Api>>,
 ) -> Result<Json<Vec<Product>>, ApiError> {

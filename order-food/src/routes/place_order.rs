@@ -11,8 +11,8 @@ use subtle::ConstantTimeEq;
 use tokio_postgres::error::SqlState;
 
 use crate::answer::ApiError;
-use crate::order::{Item, Order, OrderError, OrderRequest};
-use crate::product::Product;
+use crate::offer::Offer;
+use crate::order::{Order, OrderError, OrderRequest};
 use crate::routes::Api;
 
 /// Proof that the request has the key. As an argument before the body it is asked for before the body is read.
@@ -39,9 +39,9 @@ pub(crate) async fn place_order(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Order>, ApiError> {
     let Json(request) = Json::<OrderRequest>::from_bytes(&body?)?;
-    let items = request.items()?;
-    let products = Product::some(&api.database, items.iter().map(Item::product_id)).await?;
-    let order = Order::new(items, products)?;
+    let cart = request.cart()?;
+    let offer = Offer::find(&api.database, cart.product_ids(), cart.coupon()).await?;
+    let order = Order::new(cart, offer)?;
     order.insert(&api.database).await.map_err(|error| {
         if error.state() == Some(&SqlState::FOREIGN_KEY_VIOLATION) {
             OrderError::ProductRemoved.into()

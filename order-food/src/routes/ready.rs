@@ -16,11 +16,12 @@ use crate::routes::Api;
 /// A database that needs longer for this cannot serve requests in time either.
 const LIMIT: Duration = Duration::from_secs(1);
 
-/// Finds each table that a request needs, without reading it: a table that is locked for a while is no reason to send
-/// no requests to any pod.
+/// Finds each table that a request needs, and the newest column of an old one, without reading it: a table that is locked
+/// for a while is no reason to send no requests to any pod.
 const FIND: Statement = Statement {
     summary: "SELECT regclass",
-    text: "SELECT 'products'::regclass, 'orders'::regclass, 'order_items'::regclass",
+    text: "SELECT 'orders'::regclass, 'order_items'::regclass, 'load_run'::regclass, 'coupons'::regclass,
+       has_column_privilege('products', 'removed_at', 'SELECT')",
 };
 
 /// Whether requests should be sent here.
@@ -42,6 +43,10 @@ async fn obstacle(database: &Database) -> Option<&'static str> {
         Ok(Ok(_)) => return None,
         Ok(Err(error)) if error.state() == Some(&SqlState::UNDEFINED_TABLE) => (
             "a table is missing; run database-migration",
+            error.to_string(),
+        ),
+        Ok(Err(error)) if error.state() == Some(&SqlState::UNDEFINED_COLUMN) => (
+            "a column is missing; run database-migration",
             error.to_string(),
         ),
         Ok(Err(error)) => ("the database is not available", error.to_string()),

@@ -4,6 +4,7 @@
 
 mod check;
 mod contract;
+mod coupons;
 mod database;
 mod http;
 mod lifecycle;

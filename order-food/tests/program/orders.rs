@@ -6,7 +6,7 @@ use axum::body::Body;
 use axum::http::Request;
 use futures_util::future::join_all;
 
-use crate::support::{Api, database, program, send_half_an_order, until_waiting};
+use crate::support::{Api, coupon, database, program, send_half_an_order, until_waiting};
 
 #[tokio::test]
 async fn products_come_in_the_order_of_numbers_with_exact_prices() {
@@ -124,11 +124,6 @@ fn lines(lines: &str) -> String {
     format!(r#"{{"items": [{lines}]}}"#)
 }
 
-/// An order that is fine but for its coupon.
-fn coupon(coupon: &str) -> String {
-    format!(r#"{{"items": [{{"productId": "1", "quantity": 1}}], "couponCode": {coupon}}}"#)
-}
-
 /// Places orders that must be refused with this status and a message that holds the given text.
 async fn assert_refused<const ORDERS: usize>(status: u16, orders: [(String, &str); ORDERS]) {
     let database = database().await;
@@ -137,11 +132,6 @@ async fn assert_refused<const ORDERS: usize>(status: u16, orders: [(String, &str
         let answer = api.order(body.clone()).await;
         assert_eq!(answer.status, status, "{body}: {answer:?}");
         assert!(answer.message().contains(message), "{body}: {answer:?}");
-        assert_eq!(
-            answer.header("retry-after").is_some(),
-            status == 503,
-            "{answer:?}"
-        );
     }
     assert_eq!(database.value("SELECT count(*) FROM orders").await, "0");
 }
@@ -251,18 +241,6 @@ async fn an_order_against_a_rule_is_answered_by_the_rule() {
 }
 
 #[tokio::test]
-async fn a_coupon_that_may_be_valid_is_neither_granted_nor_dropped() {
-    assert_refused(
-        503,
-        [
-            (coupon(r#""HAPPYHRS""#), "coupons cannot be checked"),
-            (coupon(r#""ÄÖÜäöüßÄÖÜ""#), "coupons cannot be checked"),
-        ],
-    )
-    .await;
-}
-
-#[tokio::test]
 async fn an_order_needs_the_key_before_its_body_is_looked_at() {
     let database = database().await;
     let api = Api::start(program(&database).env("API_KEY", "key-1234")).await;
@@ -286,23 +264,6 @@ async fn an_order_needs_the_key_before_its_body_is_looked_at() {
     assert_eq!(answer, "HTTP/1.1 403 Forbidden");
     let ended = api.stop().await;
     assert!(!ended.stderr.contains("for development"), "{ended:?}");
-}
-
-#[tokio::test]
-async fn a_coupon_that_cannot_be_checked_does_not_touch_the_database() {
-    let database = database().await;
-    let api = Api::on(&database).await;
-    let mut client = database.client().await;
-    let transaction = client.transaction().await.unwrap();
-    transaction
-        .batch_execute("LOCK products, orders, order_items IN ACCESS EXCLUSIVE MODE")
-        .await
-        .unwrap();
-    let answer = api
-        .order(r#"{"items": [{"productId": "1", "quantity": 1}], "couponCode": "HAPPYHRS"}"#)
-        .await;
-    assert_eq!(answer.status, 503);
-    assert_eq!(answer.header("retry-after"), Some("3600"));
 }
 
 #[tokio::test]
@@ -331,6 +292,94 @@ async fn an_order_whose_product_vanishes_leaves_nothing() {
     assert_eq!(
         database.value("SELECT count(*) FROM order_items").await,
         "0"
+    );
+}
+
+#[tokio::test]
+async fn a_removed_product_is_not_offered_and_stays_in_the_orders_that_hold_it() {
+    let database = database().await;
+    let api = Api::on(&database).await;
+    let body = |product: &str| lines(&format!(r#"{{"productId": "{product}", "quantity": 1}}"#));
+    assert_eq!(api.order(body("10")).await.status, 200);
+    database
+        .execute("UPDATE products SET removed_at = now() WHERE id = '10'")
+        .await;
+
+    let listed = api.get("/api/product").await.json();
+    let listed = listed.as_array().unwrap();
+    assert_eq!(listed.len(), 9);
+    assert!(listed.iter().all(|product| product["id"] != "10"));
+    let answer = api.get("/api/product/10").await;
+    assert_eq!(answer.status, 404);
+    assert_eq!(answer.message(), "there is no product 10");
+    for refused in [
+        body("10"),
+        lines(r#"{"productId": "1", "quantity": 1}, {"productId": "10", "quantity": 1}"#),
+    ] {
+        let answer = api.order(refused).await;
+        assert_eq!(answer.status, 422);
+        assert_eq!(answer.message(), "there is no product \"10\"");
+    }
+    let kept = "SELECT name FROM orders
+                JOIN order_items ON order_id = orders.id JOIN products ON product_id = products.id";
+    assert_eq!(database.values(kept).await, ["Veggie Burger"]);
+
+    database
+        .execute("UPDATE products SET removed_at = NULL WHERE id = '10'")
+        .await;
+    assert_eq!(api.get("/api/product/10").await.status, 200);
+    assert_eq!(api.order(body("10")).await.status, 200);
+}
+
+#[tokio::test]
+async fn an_order_and_the_removal_of_its_product_do_not_wait_for_each_other() {
+    let database = database().await;
+    let api = Api::on(&database).await;
+    let mut client = database.client().await;
+    let transaction = client.transaction().await.unwrap();
+    transaction
+        .batch_execute("UPDATE products SET removed_at = now() WHERE id = '1'")
+        .await
+        .unwrap();
+    assert_eq!(api.order(order_of_products(1)).await.status, 200);
+    transaction.commit().await.unwrap();
+    assert_eq!(api.order(order_of_products(1)).await.status, 422);
+}
+
+#[tokio::test]
+async fn orders_that_race_with_removals_are_placed_or_refused() {
+    let database = database().await;
+    let api = Api::on(&database).await;
+    let client = database.client().await;
+    let orders = async {
+        let mut statuses = Vec::new();
+        for _ in 0..25 {
+            let answers = join_all((0..4).map(|_| api.order(order_of_products(2)))).await;
+            statuses.extend(answers.iter().map(|answer| answer.status));
+        }
+        statuses
+    };
+    let removals = async {
+        loop {
+            for removed_at in ["now()", "NULL"] {
+                let update =
+                    format!("UPDATE products SET removed_at = {removed_at} WHERE id IN ('1', '2')");
+                client.batch_execute(&update).await.unwrap();
+            }
+        }
+    };
+    let statuses = tokio::select! {
+        statuses = orders => statuses,
+        () = removals => unreachable!("it goes on until it is dropped"),
+    };
+    assert!(
+        statuses.iter().all(|status| [200, 422].contains(status)),
+        "{statuses:?}"
+    );
+    let placed = statuses.iter().filter(|status| **status == 200).count();
+    assert_eq!(
+        database.value("SELECT count(*) FROM order_items").await,
+        (2 * placed).to_string()
     );
 }
 

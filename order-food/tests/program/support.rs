@@ -33,6 +33,11 @@ pub(crate) const PRODUCTS: &str = "
     ('8', 'Pepperoni Pizza', 15.99, 'Pizza'),
     ('9', 'Cheeseburger', 11.49, 'Burger')";
 
+/// Some coupons, as a load leaves them.
+pub(crate) const COUPONS: &str = "
+    INSERT INTO coupons VALUES ('FIFTYOFF'), ('HAPPYHRS');
+    INSERT INTO load_run (data_set, table_name, outcome, started_at) VALUES ('coupons', 'coupons', 'loaded', now())";
+
 /// A database with the tables of database-migration and the documented products.
 pub(crate) async fn database() -> Database<'static> {
     let database = Server::shared().database().await;
@@ -243,6 +248,11 @@ pub(crate) fn order(body: impl Into<Body>) -> Request<Body> {
         .header("api_key", "apitest")
         .body(body.into())
         .unwrap()
+}
+
+/// An order that is fine but for its coupon, which is given in JSON.
+pub(crate) fn coupon(coupon: &str) -> String {
+    format!(r#"{{"items": [{{"productId": "1", "quantity": 1}}], "couponCode": {coupon}}}"#)
 }
 
 /// What a server answered.
