@@ -45,10 +45,10 @@ impl ContentHash {
 
     /// Of several files, in their order.
     #[must_use]
-    pub fn of_all(hashes: &[Self]) -> Self {
+    pub fn of_all(parts: &[Self]) -> Self {
         let mut hasher = blake3::Hasher::new();
-        for hash in hashes {
-            hasher.update(&hash.0);
+        for part in parts {
+            hasher.update(&part.0);
         }
         Self::finish(&hasher)
     }

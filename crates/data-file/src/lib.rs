@@ -7,6 +7,7 @@
 mod compression;
 mod content_hash;
 mod reader;
+mod zstandard;
 
 use std::path::PathBuf;
 

@@ -7,14 +7,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use flate2::bufread::MultiGzDecoder;
-use ruzstd::decoding::StreamingDecoder;
 
+use crate::zstandard::Zstandard;
 use crate::{Compression, ContentHash, DataFileError, PIECE};
 
 /// A file's content, decompressed. At its end the file is compared with the hash it is expected to have; a difference is
 /// an error of the last read, as is a compressed file that is cut off.
 pub struct Reader {
     path: PathBuf,
+    expected: ContentHash,
     content: Box<dyn Read + Send>,
 }
 
@@ -24,11 +25,10 @@ pub fn open(
     expected: ContentHash,
     progress: Arc<AtomicU64>,
 ) -> Result<Reader, DataFileError> {
-    let open_error = |error: io::Error| DataFileError::Open {
+    let file = File::open(path).map_err(|error| DataFileError::Open {
         path: path.to_owned(),
         problem: error.to_string(),
-    };
-    let file = File::open(path).map_err(open_error)?;
+    })?;
     let stored = Stored {
         file,
         hasher: blake3::Hasher::new(),
@@ -36,14 +36,17 @@ pub fn open(
         progress,
     };
     let mut stored = BufReader::with_capacity(PIECE, stored);
-    let start = stored.fill_buf().map_err(open_error)?;
+    let start = stored
+        .fill_buf()
+        .map_err(|error| Reader::error(path, &error))?;
     let content: Box<dyn Read + Send> = match Compression::of(start) {
         Compression::None => Box::new(stored),
         Compression::Gzip => Box::new(MultiGzDecoder::new(stored)),
-        Compression::Zstandard => Box::new(Zstandard::new(stored).map_err(open_error)?),
+        Compression::Zstandard => Box::new(Zstandard::new(stored)),
     };
     Ok(Reader {
         path: path.to_owned(),
+        expected,
         content,
     })
 }
@@ -53,7 +56,7 @@ impl Reader {
     #[must_use]
     pub fn error(path: &Path, error: &io::Error) -> DataFileError {
         let path = path.to_owned();
-        if error.get_ref().is_some_and(|inner| inner.is::<Changed>()) {
+        if matches!(error.get_ref(), Some(inner) if inner.is::<Changed>()) {
             return DataFileError::Changed { path };
         }
         let problem = match error.kind() {
@@ -68,11 +71,22 @@ impl Reader {
     pub fn path(&self) -> &Path {
         &self.path
     }
+
+    /// A change in the middle of a compressed file shows as damage before the end is reached.
+    fn is_changed(&self) -> bool {
+        ContentHash::of_file(&self.path).is_ok_and(|hash| hash != self.expected)
+    }
 }
 
 impl Read for Reader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.content.read(buffer)
+        self.content
+            .read(buffer)
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::Interrupted => error,
+                _ if self.is_changed() => io::Error::other(Changed),
+                _ => error,
+            })
     }
 }
 
@@ -98,40 +112,5 @@ impl Read for Stored {
         self.hasher.update(&buffer[..length]);
         self.progress.fetch_add(length as u64, Ordering::Relaxed);
         Ok(length)
-    }
-}
-
-/// All frames of a Zstandard file, one after the other.
-struct Zstandard {
-    /// None at the end, when there is no further frame.
-    frame: Option<StreamingDecoder<BufReader<Stored>, ruzstd::decoding::FrameDecoder>>,
-}
-
-impl Zstandard {
-    fn new(stored: BufReader<Stored>) -> io::Result<Self> {
-        let frame = StreamingDecoder::new(stored).map_err(io::Error::other)?;
-        Ok(Self { frame: Some(frame) })
-    }
-}
-
-impl Read for Zstandard {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while let Some(frame) = &mut self.frame {
-            let length = frame.read(buffer)?;
-            if length > 0 || buffer.is_empty() {
-                return Ok(length);
-            }
-            let mut stored = self.frame.take().map(StreamingDecoder::into_inner);
-            if let Some(stored) = &mut stored
-                && stored.fill_buf()?.is_empty()
-            {
-                break;
-            }
-            self.frame = stored
-                .map(StreamingDecoder::new)
-                .transpose()
-                .map_err(io::Error::other)?;
-        }
-        Ok(0)
     }
 }
