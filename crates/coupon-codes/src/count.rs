@@ -32,11 +32,7 @@ pub(crate) fn all(scans: &[Scan], rule: Rule, progress: &Progress) -> Result<Cou
     let counted = workers.run(threads, || {
         let mut counter = Counter::new(scans, rule.minimum_files, MEMORY, &workers);
         while let Some(bucket) = workers.next() {
-            if bucket < BUCKETS {
-                counter.count::<Packed>(bucket, 0..=u64::MAX)?;
-            } else {
-                counter.count::<Text>(bucket, 0..=u64::MAX)?;
-            }
+            counter.count_bucket(bucket)?;
         }
         Ok(counter.counted)
     })?;
@@ -85,6 +81,14 @@ impl<'a> Counter<'a> {
                 codes: Vec::new(),
                 distinct: vec![0; scans.len()],
             },
+        }
+    }
+
+    fn count_bucket(&mut self, bucket: usize) -> Result<(), CouponError> {
+        if bucket < BUCKETS {
+            self.count::<Packed>(bucket, 0..=u64::MAX)
+        } else {
+            self.count::<Text>(bucket, 0..=u64::MAX)
         }
     }
 
@@ -159,4 +163,65 @@ fn sort_and_deduplicate<C: Code>(codes: &mut Vec<C>) -> usize {
     codes.sort_unstable();
     codes.dedup();
     codes.iter().map(C::memory).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::collections::BTreeSet;
+    use std::fs;
+
+    use data_file::ContentHash;
+
+    use super::*;
+    use crate::{CodeFile, WorkDirectory, scan};
+
+    /// A few hundred codes, each of which is in one to four of as many files, and often in some of these.
+    fn contents(begin: &str) -> [String; 4] {
+        [1, 2, 3, 4].map(|file| {
+            (0..400)
+                .filter(|number| number % file == 0)
+                .flat_map(|number| {
+                    vec![format!("{begin}{number}\n"); if number == 0 { 500 } else { 2 }]
+                })
+                .collect()
+        })
+    }
+
+    #[test]
+    fn too_little_memory_for_a_bucket_changes_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let rule = Rule {
+            minimum_length: 1,
+            maximum_length: 10,
+            minimum_files: 2,
+        };
+        for begin in ["a", "é"] {
+            let files = [0, 1, 2, 3].map(|place| {
+                let path = directory.path().join(place.to_string());
+                fs::write(&path, &contents(begin)[place]).unwrap();
+                let hash = ContentHash::of_file(&path).unwrap();
+                CodeFile { path, hash }
+            });
+            let progress = Progress::default();
+            let work = WorkDirectory::lock(&directory.path().join("work"), 0, &progress).unwrap();
+            let scans = scan::all(&files, rule, &work, &progress).unwrap();
+            for memory in [0, 8, 100, 1_000] {
+                let workers = Workers::new(2 * BUCKETS, &progress);
+                let mut counter = Counter::new(&scans, rule.minimum_files, memory, &workers);
+                while let Some(bucket) = workers.next() {
+                    counter.count_bucket(bucket).unwrap();
+                }
+                let Counted { codes, distinct } = counter.counted;
+                assert_eq!(distinct, [400, 200, 134, 100]);
+                // Those in the first file, which has all, and at least one other.
+                let expected = (0..400).filter(|number| number % 2 == 0 || number % 3 == 0);
+                let expected: BTreeSet<String> =
+                    expected.map(|number| format!("{begin}{number}")).collect();
+                assert_eq!(codes.len(), expected.len());
+                assert_eq!(BTreeSet::from_iter(codes), expected);
+            }
+        }
+    }
 }
