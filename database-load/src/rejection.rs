@@ -2,39 +2,38 @@
 
 use std::fmt;
 
-/// How many rejections are kept with their reason; all are counted.
-const KEPT: usize = 20;
+/// How many rejections are kept; all are counted.
+pub(crate) const KEPT: usize = 10_000;
+/// How many of them are shown in an error.
+const SHOWN: usize = 20;
 /// How much of a value is shown, in characters.
-const SHOWN: usize = 60;
+const SHOWN_CHARACTERS: usize = 60;
 
 /// One row that cannot be loaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejection {
-    /// The line of the source that the row begins on, counted from 1.
+    /// The file that it stands in.
+    pub file: String,
+    /// The line that the row begins on, counted from 1.
     pub line: u64,
     /// The column, where it is about one.
     pub column: Option<String>,
     /// What is wrong.
     pub reason: String,
+    /// The value that is wrong, where it is about one.
+    pub value: Option<String>,
+    /// The row as the file has it.
+    pub record: Vec<u8>,
 }
 
 /// All rows of a source that cannot be loaded: how many, and the first of them with their reasons.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Rejections {
-    source: String,
-    count: usize,
+    count: u64,
     kept: Vec<Rejection>,
 }
 
 impl Rejections {
-    pub(crate) fn new(source: &str) -> Self {
-        Self {
-            source: source.to_owned(),
-            count: 0,
-            kept: Vec::new(),
-        }
-    }
-
     pub(crate) fn add(&mut self, rejection: Rejection) {
         self.count += 1;
         if self.kept.len() < KEPT {
@@ -42,22 +41,40 @@ impl Rejections {
         }
     }
 
-    pub(crate) fn count(&self) -> usize {
+    /// Counts rejections that are not kept.
+    pub(crate) fn count_more(&mut self, count: u64) {
+        self.count += count;
+    }
+
+    /// Brings those that are kept into the order of the source.
+    pub(crate) fn sort(&mut self) {
+        self.kept
+            .sort_by(|one, other| (&one.file, one.line).cmp(&(&other.file, other.line)));
+    }
+
+    pub(crate) fn count(&self) -> u64 {
         self.count
+    }
+
+    /// The first of them.
+    pub(crate) fn kept(&self) -> &[Rejection] {
+        &self.kept
     }
 }
 
 impl fmt::Display for Rejections {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for rejection in &self.kept {
-            write!(formatter, "\n  {}:{}: ", self.source, rejection.line)?;
+        let shown = self.kept.iter().take(SHOWN);
+        for rejection in shown.clone() {
+            write!(formatter, "\n  {}:{}: ", rejection.file, rejection.line)?;
             if let Some(column) = &rejection.column {
                 write!(formatter, "column {column}: ")?;
             }
             write!(formatter, "{}", rejection.reason)?;
         }
-        if self.count > self.kept.len() {
-            write!(formatter, "\n  and {} more", self.count - self.kept.len())?;
+        let rest = self.count - shown.len() as u64;
+        if rest > 0 {
+            write!(formatter, "\n  and {rest} more")?;
         }
         Ok(())
     }
@@ -65,7 +82,7 @@ impl fmt::Display for Rejections {
 
 /// A value as it is shown in a reason: quoted, and not longer than a person reads.
 pub(crate) fn shown(value: &str) -> String {
-    match value.char_indices().nth(SHOWN) {
+    match value.char_indices().nth(SHOWN_CHARACTERS) {
         Some((end, _)) => format!("{:?}...", &value[..end]),
         None => format!("{value:?}"),
     }

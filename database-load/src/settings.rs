@@ -1,6 +1,7 @@
 //! Settings of the loader.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use connection::{ConnectionSettings, ServerOptions};
@@ -9,7 +10,11 @@ use serde::Deserialize;
 
 /// The variables of this module with their meaning, for `--help` texts.
 pub const VARIABLES: &str =
-    "  DATA_DIR            directory with products.csv [the data compiled in]
+    "  DATA_DIR            directory with manifest.yaml, or files named after their tables [the data compiled in]
+  LOAD_MANIFEST       file that says what to load, instead of DATA_DIR
+  LOAD_IF_RUNNING     wait or leave, if another load is at work [wait]
+  LOAD_REPORT         file that gets a report in JSON of at most 4,096 bytes [none]
+  LOAD_WORK_DIR       directory for temporary files of derived data sets [the system's]
   LOAD_LOCK_TIMEOUT   how long a statement may wait for a lock [30s]
   LOAD_STATEMENT_TIMEOUT
                       how long a statement may take [none]
@@ -21,8 +26,16 @@ pub const VARIABLES: &str =
 pub struct LoadSettings {
     /// Where and how to connect.
     pub connection: ConnectionSettings,
-    /// A directory of data files, instead of those compiled in.
-    pub directory: Option<PathBuf>,
+    /// What to load.
+    pub origin: Origin,
+    /// Only data sets of these names; all if there are none.
+    pub only: Vec<String>,
+    /// What to do if another load is at work.
+    pub if_running: IfRunning,
+    /// A file that gets the report in JSON.
+    pub report: Option<PathBuf>,
+    /// A directory for temporary files.
+    pub work_directory: Arc<std::path::Path>,
     /// How long a statement may wait for a lock.
     pub lock_timeout: Duration,
     /// How long a statement may take.
@@ -31,33 +44,108 @@ pub struct LoadSettings {
     pub runner_wait: Option<Duration>,
 }
 
+/// Where it stands what is to be loaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// The data compiled in.
+    Embedded,
+    /// A directory of data files.
+    Directory(PathBuf),
+    /// A manifest.
+    Manifest(PathBuf),
+}
+
+/// What to do if another load is at work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum IfRunning {
+    /// Wait for its end
+    #[default]
+    Wait,
+    /// End at once, with success
+    Leave,
+}
+
+/// What the command line says; it wins over the variables.
+#[derive(Debug, Clone, Default)]
+pub struct Overrides {
+    /// A directory of data files.
+    pub directory: Option<String>,
+    /// A manifest.
+    pub manifest: Option<String>,
+    /// Only data sets of these names.
+    pub only: Vec<String>,
+    /// What to do if another load is at work.
+    pub if_running: Option<IfRunning>,
+    /// A file that gets the report.
+    pub report: Option<String>,
+}
+
 #[derive(Deserialize)]
 struct Variables {
     data_dir: Option<String>,
+    load_manifest: Option<String>,
+    load_if_running: Option<String>,
+    load_report: Option<String>,
+    load_work_dir: Option<String>,
     load_lock_timeout: Option<String>,
     load_statement_timeout: Option<String>,
     load_runner_wait: Option<String>,
 }
 
 impl LoadSettings {
-    /// Reads the settings; `directory` is that of the command line, which wins.
+    /// Reads the settings.
     pub fn from_environment(
         environment: &Environment,
-        directory: Option<&str>,
+        overrides: Overrides,
     ) -> Result<Self, SettingError> {
         let variables: Variables = environment.read()?;
         let name = |variable: &str| environment.name(variable);
-        let directory = match (directory, variables.data_dir) {
-            (Some(path), _) => Some(value::directory("--data", path)?),
-            (None, Some(path)) => Some(value::directory(&name("DATA_DIR"), &path)?),
-            (None, None) => None,
+        let origin = match (overrides.directory, overrides.manifest) {
+            (Some(directory), _) => Origin::Directory(value::directory("--data", &directory)?),
+            (None, Some(manifest)) => Origin::Manifest(manifest.into()),
+            (None, None) => match (variables.data_dir, variables.load_manifest) {
+                (Some(_), Some(_)) => {
+                    return Err(SettingError::Conflict {
+                        first: name("DATA_DIR"),
+                        second: name("LOAD_MANIFEST"),
+                    });
+                }
+                (Some(directory), None) => {
+                    Origin::Directory(value::directory(&name("DATA_DIR"), &directory)?)
+                }
+                (None, Some(manifest)) => Origin::Manifest(manifest.into()),
+                (None, None) => Origin::Embedded,
+            },
+        };
+        let if_running = match (overrides.if_running, variables.load_if_running.as_deref()) {
+            (Some(choice), _) => choice,
+            (None, None | Some("wait")) => IfRunning::Wait,
+            (None, Some("leave")) => IfRunning::Leave,
+            (None, Some(other)) => {
+                return Err(SettingError::Invalid {
+                    variable: name("LOAD_IF_RUNNING"),
+                    value: other.to_owned(),
+                    expected: "wait or leave".to_owned(),
+                });
+            }
+        };
+        let work_directory = match variables.load_work_dir {
+            Some(path) => value::directory(&name("LOAD_WORK_DIR"), &path)?,
+            None => std::env::temp_dir(),
         };
         let limit = |variable: &str, value: Option<String>| {
             value.map_or(Ok(None), |value| value::limit(&name(variable), &value))
         };
         Ok(Self {
             connection: ConnectionSettings::from_environment(environment)?,
-            directory,
+            origin,
+            only: overrides.only,
+            if_running,
+            report: overrides
+                .report
+                .or(variables.load_report)
+                .map(PathBuf::from),
+            work_directory: work_directory.into(),
             lock_timeout: variables
                 .load_lock_timeout
                 .map_or(Ok(Duration::from_secs(30)), |value| {
@@ -68,7 +156,7 @@ impl LoadSettings {
         })
     }
 
-    /// What the server is asked for at the start of the connection.
+    /// What the server is asked for at the start of the connection. What it prints is compared with what the source says.
     pub(crate) fn server_options(&self) -> ServerOptions {
         ServerOptions::default()
             .timeout("lock_timeout", Some(self.lock_timeout))

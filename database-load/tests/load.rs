@@ -64,7 +64,7 @@ async fn the_ten_products_are_loaded_exactly() {
             .lines()
             .last()
             .unwrap()
-            .starts_with("✓ database-load: products 10 inserted, 0 updated, 0 unchanged, "),
+            .starts_with("✓ database-load: coupons 8 inserted; products 10 inserted; "),
         "{ended:?}"
     );
     let expected = include_str!("../data/products.csv").replace(',', "|");
@@ -81,7 +81,9 @@ async fn a_second_run_writes_nothing() {
     let ended = run(&mut program(&database));
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert!(
-        ended.stdout.contains("0 inserted, 0 updated, 10 unchanged"),
+        ended
+            .stdout
+            .contains("✓ database-load: coupons unchanged; products unchanged; "),
         "{ended:?}"
     );
     assert_eq!(versions(&database).await, before);
@@ -98,17 +100,24 @@ async fn only_what_differs_is_written() {
     let ended = run(program(&database).env("DATA_DIR", second.path()));
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert!(
-        ended.stdout.contains("1 inserted, 1 updated, 1 unchanged"),
+        ended
+            .stdout
+            .contains("products 1 inserted, 1 updated, 1 unchanged, 1 marked"),
         "{ended:?}"
     );
     assert_eq!(
         products(&database).await,
         ["1|a|1.00|x", "2|b|2.00|y", "3|c|3.00|z", "4|d|4.00"]
     );
+    assert_eq!(
+        database
+            .values("SELECT id FROM products WHERE removed_at IS NOT NULL")
+            .await,
+        ["3"]
+    );
     let after = versions(&database).await;
     assert_eq!(after[0], before[0]);
     assert_ne!(after[1], before[1]);
-    assert_eq!(after[2], before[2]);
     assert_eq!(
         database
             .value("SELECT updated_at > created_at FROM products WHERE id = '2'")
@@ -258,7 +267,7 @@ async fn spreadsheets_way_of_writing_csv_is_understood() {
 #[tokio::test]
 async fn what_is_missing_is_said() {
     let database = Server::shared().database().await;
-    let ended = run(&mut program(&database));
+    let ended = run(program(&database).args(["--only", "products"]));
     assert_eq!(ended.code, Some(1), "{ended:?}");
     assert!(ended.stderr.contains("there is no table products"));
     assert!(ended.stderr.contains("run database-migration first"));
@@ -267,7 +276,7 @@ async fn what_is_missing_is_said() {
     let empty = tempfile::tempdir().unwrap();
     let ended = load(&database, empty.path());
     assert_eq!(ended.code, Some(2), "{ended:?}");
-    assert!(ended.stderr.contains("products.csv cannot be opened"));
+    assert!(ended.stderr.contains("holds no data"), "{ended:?}");
 
     for (variable, value) in [
         ("DATA_DIR", "/nowhere"),
@@ -310,9 +319,14 @@ async fn loads_at_once_exclude_each_other() {
         let ended: Ended = process.wait_with_output().unwrap().into();
         assert_eq!(ended.code, Some(0), "{ended:?}");
         let verdict = ended.stdout.lines().last().unwrap().to_owned();
-        inserted += usize::from(verdict.contains(" 10 inserted, 0 updated, 0 unchanged"));
+        inserted += usize::from(verdict.contains("products 10 inserted"));
     }
     assert_eq!(inserted, 1);
+}
+
+/// The products that are compiled in, of which the first has another name.
+fn changed_products() -> String {
+    include_str!("../data/products.csv").replace("Chicken Waffle", "changed")
 }
 
 /// Starts the program and returns while it runs.
@@ -343,7 +357,7 @@ async fn a_load_waits_for_another_and_waiting_can_be_limited() {
         .batch_execute("SELECT * FROM products WHERE id = '1' FOR UPDATE")
         .await
         .unwrap();
-    let files = directory(format!("{HEADER}1,changed,1.00,x\n"));
+    let files = directory(changed_products());
     let first = start(
         program(&database)
             .env("HOSTNAME", "pod-one")
@@ -352,7 +366,14 @@ async fn a_load_waits_for_another_and_waiting_can_be_limited() {
     );
     until_a_load_waits_for_a_row(&database).await;
 
-    let second = run(program(&database).env("LOAD_RUNNER_WAIT", "300ms"));
+    let other = directory(changed_products() + "11,new,1.00,x\n");
+    let mut second = program(&database);
+    second.env("DATA_DIR", other.path());
+    let left = run(second.env("LOAD_IF_RUNNING", "leave"));
+    assert_eq!(left.code, Some(0), "{left:?}");
+    assert!(left.stdout.contains("another load is at work"), "{left:?}");
+    second.env_remove("LOAD_IF_RUNNING");
+    let second = run(second.env("LOAD_RUNNER_WAIT", "300ms"));
     assert_eq!(second.code, Some(6), "{second:?}");
     assert!(
         second
@@ -377,7 +398,7 @@ async fn sigterm_rolls_the_load_back() {
         .await
         .unwrap();
 
-    let files = directory(format!("{HEADER}1,changed,1.00,x\n11,new,1.00,x\n"));
+    let files = directory(changed_products() + "11,new,1.00,x\n");
     let process = start(program(&database).arg("--data").arg(files.path()));
     until_a_load_waits_for_a_row(&database).await;
     let status = Command::new("kill")

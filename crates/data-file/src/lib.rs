@@ -13,7 +13,7 @@ use std::path::PathBuf;
 
 pub use compression::Compression;
 pub use content_hash::ContentHash;
-pub use reader::{Reader, open};
+pub use reader::{Reader, open, open_bytes};
 
 /// Files are read in pieces of this size, in bytes.
 const PIECE: usize = 256 * 1024;

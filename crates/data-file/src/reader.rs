@@ -29,29 +29,47 @@ pub fn open(
         path: path.to_owned(),
         problem: error.to_string(),
     })?;
-    let stored = Stored {
-        file,
-        hasher: blake3::Hasher::new(),
-        expected,
-        progress,
-    };
-    let mut stored = BufReader::with_capacity(PIECE, stored);
-    let start = stored
-        .fill_buf()
-        .map_err(|error| Reader::error(path, &error))?;
-    let content: Box<dyn Read + Send> = match Compression::of(start) {
-        Compression::None => Box::new(stored),
-        Compression::Gzip => Box::new(MultiGzDecoder::new(stored)),
-        Compression::Zstandard => Box::new(Zstandard::new(stored)),
-    };
-    Ok(Reader {
-        path: path.to_owned(),
-        expected,
-        content,
-    })
+    Reader::new(path, file, expected, progress)
+}
+
+/// Opens bytes that are in memory like a file; the path is for messages.
+pub fn open_bytes(
+    path: &Path,
+    bytes: &'static [u8],
+    progress: Arc<AtomicU64>,
+) -> Result<Reader, DataFileError> {
+    Reader::new(path, bytes, ContentHash::of_bytes(bytes), progress)
 }
 
 impl Reader {
+    fn new(
+        path: &Path,
+        bytes: impl Read + Send + 'static,
+        expected: ContentHash,
+        progress: Arc<AtomicU64>,
+    ) -> Result<Self, DataFileError> {
+        let stored = Stored {
+            bytes,
+            hasher: blake3::Hasher::new(),
+            expected,
+            progress,
+        };
+        let mut stored = BufReader::with_capacity(PIECE, stored);
+        let start = stored
+            .fill_buf()
+            .map_err(|error| Reader::error(path, &error))?;
+        let content: Box<dyn Read + Send> = match Compression::of(start) {
+            Compression::None => Box::new(stored),
+            Compression::Gzip => Box::new(MultiGzDecoder::new(stored)),
+            Compression::Zstandard => Box::new(Zstandard::new(stored)),
+        };
+        Ok(Self {
+            path: path.to_owned(),
+            expected,
+            content,
+        })
+    }
+
     /// The error of this file that a failed read stands for.
     #[must_use]
     pub fn error(path: &Path, error: &io::Error) -> DataFileError {
@@ -96,16 +114,16 @@ impl Read for Reader {
 struct Changed;
 
 /// A file's bytes as they are stored.
-struct Stored {
-    file: File,
+struct Stored<Bytes> {
+    bytes: Bytes,
     hasher: blake3::Hasher,
     expected: ContentHash,
     progress: Arc<AtomicU64>,
 }
 
-impl Read for Stored {
+impl<Bytes: Read> Read for Stored<Bytes> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let length = self.file.read(buffer)?;
+        let length = self.bytes.read(buffer)?;
         if length == 0 && !buffer.is_empty() && ContentHash::finish(&self.hasher) != self.expected {
             return Err(io::Error::other(Changed));
         }

@@ -18,7 +18,7 @@ use environment::{Environment, SettingError};
 use opentelemetry::Context;
 pub use opentelemetry::KeyValue;
 pub use opentelemetry::global::meter;
-pub use opentelemetry::metrics::{Counter, Histogram};
+pub use opentelemetry::metrics::{Counter, Gauge, Histogram};
 use opentelemetry::trace::{TraceContextExt, TraceId};
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;

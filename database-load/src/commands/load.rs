@@ -1,334 +1,632 @@
 //! `load`: brings tables to the state of their sources.
 
-use std::fmt;
-use std::path::Path;
+mod groups;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Instant;
 
 use advisory_lock::{LockError, LockName};
-use connection::{ConnectError, Connection, Connector, cancel};
-use exit_code::{ExitCode, Failure};
+use backon::{BackoffBuilder, ExponentialBuilder};
+use connection::{Connection, Connector, cancel};
 use shutdown::Shutdown;
-use tokio_postgres::Transaction;
-use tracing::{Instrument, field, info, info_span};
+use tokio_postgres::{IsolationLevel, Transaction};
+use tracing::{Instrument, Span, error, field, info, info_span, warn};
 
-use crate::data_set::{DATA_SETS, DataSet};
-use crate::rejection::{Rejection, Rejections};
-use crate::settings::LoadSettings;
-use crate::source::{self, CsvSource, SourceError};
-use crate::target::{
-    Difference, Staging, Table, TableError, rejections, statement_span, write_difference,
-};
+use crate::commands::{Prepared, blocking, find_sources, manifest, prepare, rejects};
+use crate::error::{LoadError, Problem};
+use crate::history::{self, LastRun, Outcome, Run};
+use crate::loading::{Compared, Counts, DataSetWork, Purpose, compare};
+use crate::manifest::Content;
+use crate::metrics;
+use crate::rejection::Rejection;
+use crate::report::{self, DataSetReport, Summary, milliseconds};
+use crate::settings::{IfRunning, LoadSettings};
+use crate::source::{self, SourceFile};
+use crate::target::statement_span;
 
-/// What a run did.
-#[derive(Debug)]
-pub struct Summary {
-    loaded: Vec<(&'static str, Difference)>,
-    started: Instant,
-}
+/// How often a transaction that gave way to others is tried.
+const ATTEMPTS: usize = 5;
+/// With a larger share of changed rows than 1 in this number, the planner is told of them.
+const ANALYSE_FROM: u64 = 10;
 
-/// Why a load failed. The table is as it was.
-#[derive(Debug, thiserror::Error)]
-pub enum LoadError {
-    /// The server was not reached, or refused.
-    #[error(transparent)]
-    Connect(#[from] ConnectError),
-    /// Another load was not over in time.
-    #[error(transparent)]
-    Lock(#[from] LockError),
-    /// The source cannot be read.
-    #[error(transparent)]
-    Source(#[from] SourceError),
-    /// The table cannot be loaded.
-    #[error(transparent)]
-    Table(#[from] TableError),
-    /// Rows that cannot be loaded.
-    #[error("{table}: {rejected} of {read} rows cannot be loaded; nothing was loaded{rejections}")]
-    BadData {
-        /// The table.
-        table: &'static str,
-        /// How many rows the source holds.
-        read: u64,
-        /// How many of them cannot be loaded.
-        rejected: usize,
-        /// Which, and why.
-        rejections: Rejections,
-    },
-    /// The server's answer to a statement of the load.
-    #[error("{table}: the load was rolled back: {problem}")]
-    Database {
-        /// The table.
-        table: &'static str,
-        /// The server's message.
-        problem: String,
-        /// Whether the server could not read a value.
-        is_bad_data: bool,
-    },
-    /// The process was asked to stop.
-    #[error("stopped as asked; the load that was running is rolled back")]
-    Terminated,
-}
-
-impl LoadError {
-    fn database(table: &'static str, error: &tokio_postgres::Error) -> Self {
-        let answer = error.as_db_error();
-        let context = answer
-            .and_then(|answer| answer.where_())
-            .map_or_else(String::new, |context| format!("\n  where: {context}"));
-        Self::Database {
-            table,
-            problem: format!("{}{context}", connection::describe(error)),
-            // Class 22 is "data exception".
-            is_bad_data: answer.is_some_and(|answer| answer.code().code().starts_with("22")),
-        }
+/// Brings all tables to the state of their sources, or only looks what that would do.
+pub async fn load(
+    settings: LoadSettings,
+    is_preview: bool,
+    shutdown: &Shutdown,
+) -> Result<Summary, LoadError> {
+    let mut run = LoadRun {
+        summary: Summary {
+            data_sets: Vec::new(),
+            is_preview,
+            has_left: false,
+            started: Instant::now(),
+        },
+        failure: None,
+        settings,
+    };
+    let outcome = run.guarded(shutdown).await;
+    let outcome = outcome.and_then(|()| run.failure.take().map_or(Ok(()), Err));
+    if let Some(path) = &run.settings.report {
+        let written = report::write(path, &run.summary, outcome.as_ref().err());
+        // A load that failed is worse than a report that cannot be written.
+        outcome.and(written)?;
+    } else {
+        outcome?;
     }
+    Ok(run.summary)
 }
 
-impl Failure for LoadError {
-    fn exit_code(&self) -> ExitCode {
-        match self {
-            Self::Connect(error) => error.exit_code(),
-            Self::Lock(error) => error.exit_code(),
-            Self::Source(SourceError::Open { .. }) => ExitCode::Usage,
-            Self::Source(SourceError::Header { .. } | SourceError::Empty { .. })
-            | Self::BadData { .. }
-            | Self::Database {
-                is_bad_data: true, ..
-            } => ExitCode::BadData,
-            Self::Source(SourceError::Read { .. }) | Self::Table(_) | Self::Database { .. } => {
-                ExitCode::Failed
-            }
-            Self::Terminated => ExitCode::Terminated,
-        }
-    }
+/// One run over all data sets.
+struct LoadRun {
+    settings: LoadSettings,
+    summary: Summary,
+    /// The first failure of a data set that did not keep others from being loaded.
+    failure: Option<LoadError>,
+}
 
-    fn next_step(&self) -> Option<String> {
-        let step = match self {
-            Self::Connect(error) => return error.next_step(),
-            Self::Lock(error) => return error.next_step(),
-            Self::Source(SourceError::Open { .. }) => "put the file there, or correct DATA_DIR",
-            Self::Table(TableError::Missing(_)) => "run database-migration first",
-            Self::Source(_) | Self::BadData { .. } => "correct the source and run again",
-            Self::Table(_) | Self::Database { .. } | Self::Terminated => {
-                "run again; the table is as it was before"
-            }
+impl LoadRun {
+    async fn guarded(&mut self, shutdown: &Shutdown) -> Result<(), LoadError> {
+        let connector = Connector::new(
+            self.settings.connection.clone(),
+            "database-load",
+            self.settings.server_options(),
+        )?;
+        let manifest = manifest(&self.settings)?;
+        let begun = async {
+            // The sources are read while the server answers.
+            let (sources, connection) = tokio::join!(find_sources(manifest), connector.wait());
+            Ok::<_, LoadError>((sources?, connection?))
         };
-        Some(step.to_owned())
+        let (sources, connection) = shutdown
+            .guard(begun, async || {})
+            .await
+            .ok_or(LoadError::Terminated)??;
+        let token = connection.cancel_token();
+        let work = async {
+            let mut prepared = Vec::with_capacity(sources.len());
+            for (data_set, source) in sources {
+                prepared.push(prepare(&connection, data_set, source).await?);
+            }
+            self.run(&connector, connection, prepared).await
+        };
+        shutdown
+            .guard(Box::pin(work), async || {
+                cancel(&token, connector.tls()).await;
+            })
+            .await
+            .ok_or(LoadError::Terminated)?
     }
-}
 
-impl fmt::Display for Summary {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (table, difference) in &self.loaded {
-            write!(formatter, "{table} {difference}, ")?;
+    async fn run(
+        &mut self,
+        connector: &Connector,
+        mut connection: Connection,
+        prepared: Vec<Prepared>,
+    ) -> Result<(), LoadError> {
+        if self.summary.is_preview {
+            if !history::exists(&connection).await? {
+                return self.preview(connection, prepared).await;
+            }
+        } else {
+            history::create(&connection).await?;
         }
-        write!(formatter, "{} ms", self.started.elapsed().as_millis())
+        let mut changed = Vec::new();
+        for prepared in prepared {
+            // Known without the lock: whoever has nothing to do need not wait for a long load of somebody else.
+            match unchanged(&*connection, &prepared).await? {
+                Some(last) => self.note_unchanged(&connection, &prepared, &last).await?,
+                None => changed.push(prepared),
+            }
+        }
+        if self.summary.is_preview {
+            return self.preview(connection, changed).await;
+        }
+        if !changed.is_empty() {
+            connector.require_session(&connection).await?;
+            if self.exclude_others(&connection, &changed).await? {
+                for group in groups::by_foreign_keys(changed) {
+                    self.load_group(&mut connection, &group).await?;
+                }
+            }
+        }
+        connection.close().await;
+        Ok(())
     }
-}
 
-impl fmt::Display for Difference {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            formatter,
-            "{} inserted, {} updated, {} unchanged",
-            self.inserted, self.updated, self.unchanged
-        )
-    }
-}
-
-/// Brings all tables to the state of their sources.
-pub async fn load(settings: LoadSettings, shutdown: &Shutdown) -> Result<Summary, LoadError> {
-    let started = Instant::now();
-    let connector = Connector::new(
-        settings.connection.clone(),
-        "database-load",
-        settings.server_options(),
-    )?;
-    let connection = shutdown
-        .guard(connector.wait(), async || {})
-        .await
-        .ok_or(LoadError::Terminated)??;
-
-    let token = connection.cancel_token();
-    let loaded = shutdown
-        .guard(load_all(&connector, connection, &settings), async || {
-            cancel(&token, connector.tls()).await;
-        })
-        .await
-        .ok_or(LoadError::Terminated)??;
-    Ok(Summary { loaded, started })
-}
-
-async fn load_all(
-    connector: &Connector,
-    mut connection: Connection,
-    settings: &LoadSettings,
-) -> Result<Vec<(&'static str, Difference)>, LoadError> {
-    connector.require_session(&connection).await?;
-    let mut loaded = Vec::new();
-    for data_set in &DATA_SETS {
-        let span = info_span!(
-            "load",
-            otel.name = format!("load {}", data_set.table),
-            otel.kind = "internal",
-            database.load.data_set = data_set.table,
-            database.load.rows.read = field::Empty,
-            database.load.rows.rejected = field::Empty,
-            database.load.rows.inserted = field::Empty,
-            database.load.rows.updated = field::Empty,
-            database.load.rows.unchanged = field::Empty,
+    async fn note_unchanged(
+        &mut self,
+        connection: &Connection,
+        prepared: &Prepared,
+        last: &LastRun,
+    ) -> Result<(), LoadError> {
+        let report = DataSetReport {
+            data_set: prepared.data_set.name.clone(),
+            table: prepared.table.name.clone(),
+            outcome: Outcome::Unchanged,
+            counts: Counts {
+                read: last.counts.read,
+                valid: last.counts.valid,
+                unchanged: last.counts.valid,
+                ..Counts::default()
+            },
+            bytes: prepared.source.size(),
+            duration_ms: milliseconds(prepared.started.elapsed()),
+            checksum: last.checksum.clone(),
+            samples: Vec::new(),
+        };
+        if !self.summary.is_preview {
+            let run = prepared.run(&report, None);
+            history::record(&**connection, &run, &[]).await?;
+        }
+        metrics::lag(&report.data_set, last.age);
+        metrics::ended(
+            &report.data_set,
+            "unchanged",
+            prepared.started.elapsed(),
+            report.bytes,
+            &report.counts,
         );
-        let difference = load_one(&mut connection, data_set, settings)
-            .instrument(span)
-            .await?;
-        loaded.push((data_set.table, difference));
-    }
-    connection.close().await;
-    Ok(loaded)
-}
-
-async fn load_one(
-    connection: &mut Connection,
-    data_set: &DataSet,
-    settings: &LoadSettings,
-) -> Result<Difference, LoadError> {
-    let started = Instant::now();
-    let table = Table::describe(connection, data_set.table).await?;
-    let lock = LockName::new(&[
-        "database-load",
-        settings.connection.database(),
-        &table.schema,
-        &table.name,
-    ]);
-    advisory_lock::acquire(connection, &lock, settings.runner_wait).await?;
-
-    let transaction = connection
-        .transaction()
-        .await
-        .map_err(|error| LoadError::database(data_set.table, &error))?;
-    let difference = replace(
-        &transaction,
-        data_set,
-        &table,
-        settings.directory.as_deref(),
-    )
-    .await?;
-    transaction
-        .commit()
-        .await
-        .map_err(|error| LoadError::database(data_set.table, &error))?;
-    advisory_lock::release(connection, &lock).await?;
-
-    let span = tracing::Span::current();
-    span.record(
-        "database.load.rows.inserted",
-        difference.inserted.cast_signed(),
-    );
-    span.record(
-        "database.load.rows.updated",
-        difference.updated.cast_signed(),
-    );
-    span.record(
-        "database.load.rows.unchanged",
-        difference.unchanged.cast_signed(),
-    );
-    info!(
-        "✓ {} loaded: {difference} ({} ms)",
-        data_set.table,
-        started.elapsed().as_millis()
-    );
-    Ok(difference)
-}
-
-/// Stages the source and writes what differs, inside the caller's transaction.
-async fn replace(
-    transaction: &Transaction<'_>,
-    data_set: &DataSet,
-    table: &Table,
-    directory: Option<&Path>,
-) -> Result<Difference, LoadError> {
-    let (name, input) = source::open(data_set, directory)?;
-    let mut source = CsvSource::new(name, input)?;
-    let columns = table
-        .columns_of(source.header())
-        .map_err(|problem| SourceError::Header {
-            source_name: source.name().to_owned(),
-            problem,
-        })?;
-    let database_error = |error| LoadError::database(data_set.table, &error);
-
-    let mut rejected = Rejections::new(source.name());
-    let staging = Staging::begin(transaction, table, columns.clone())
-        .await
-        .map_err(database_error)?;
-    let read = stage(
-        transaction,
-        staging,
-        &mut source,
-        &mut rejected,
-        data_set.table,
-    )
-    .instrument(statement_span("COPY", table))
-    .await?;
-    if read == 0 {
-        return Err(SourceError::Empty {
-            source_name: source.name().to_owned(),
-        }
-        .into());
-    }
-    for rejection in rejections(transaction, table, &columns)
-        .await
-        .map_err(database_error)?
-    {
-        rejected.add(rejection);
+        info!(
+            "✓ {}: the source is unchanged ({} ms)",
+            report.data_set, report.duration_ms
+        );
+        self.summary.data_sets.push(report);
+        Ok(())
     }
 
-    let span = tracing::Span::current();
-    span.record("database.load.rows.read", read.cast_signed());
-    span.record(
-        "database.load.rows.rejected",
-        rejected.count().cast_signed() as i64,
-    );
-    if rejected.count() > 0 {
-        return Err(LoadError::BadData {
-            table: data_set.table,
-            read,
-            rejected: rejected.count(),
-            rejections: rejected,
-        });
-    }
-    info!("✓ {} rows read from {}, all valid", read, source.name());
-    write_difference(transaction, table, &columns, read)
-        .await
-        .map_err(database_error)
-}
-
-/// Sends the source's rows to the staging table; returns how many there are.
-async fn stage(
-    transaction: &Transaction<'_>,
-    mut staging: Staging<'_>,
-    source: &mut CsvSource,
-    rejected: &mut Rejections,
-    table: &'static str,
-) -> Result<u64, LoadError> {
-    let database_error = |error| LoadError::database(table, &error);
-    let mut read = 0;
-    while let Some(row) = source.next()? {
-        read += 1;
-        let rejection = match row.fields {
-            Ok(fields) => staging
-                .add(row.line, fields)
-                .await
-                .map_err(database_error)?,
-            Err(reason) => Some(Rejection {
-                line: row.line,
-                column: None,
-                reason,
-            }),
+    /// Takes the locks of all tables, always in the same order. Whether this run is to go on.
+    async fn exclude_others(
+        &mut self,
+        connection: &Connection,
+        prepared: &[Prepared],
+    ) -> Result<bool, LoadError> {
+        let mut tables: Vec<_> = prepared
+            .iter()
+            .map(|prepared| (&*prepared.table.schema, &*prepared.table.name))
+            .collect();
+        tables.sort_unstable();
+        tables.dedup();
+        let limit = match self.settings.if_running {
+            IfRunning::Wait => self.settings.runner_wait,
+            IfRunning::Leave => Some(std::time::Duration::ZERO),
         };
-        if let Some(rejection) = rejection {
-            rejected.add(rejection);
+        for (schema, table) in tables {
+            let database = self.settings.connection.database();
+            let lock = LockName::new(&["database-load", database, schema, table]);
+            match advisory_lock::acquire(connection, &lock, limit).await {
+                Ok(()) => {}
+                Err(LockError::Timeout { .. }) if self.settings.if_running == IfRunning::Leave => {
+                    self.summary.has_left = true;
+                    return Ok(false);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Loads data sets that belong together in one transaction. A failure of theirs does not keep others from being
+    /// loaded, unless the connection is gone.
+    async fn load_group(
+        &mut self,
+        connection: &mut Connection,
+        group: &[Prepared],
+    ) -> Result<(), LoadError> {
+        let outcome = self.attempts(connection, group).await;
+        let reports = match outcome {
+            Ok(reports) => reports,
+            Err(error) if connection.is_closed() => return Err(error),
+            Err(error) => {
+                self.note_failure(connection, group, error).await;
+                return Ok(());
+            }
+        };
+        for (prepared, report) in group.iter().zip(&reports) {
+            if report.outcome == Outcome::Loaded {
+                analyse(connection, prepared, &report.counts).await;
+            }
+        }
+        self.summary.data_sets.extend(reports);
+        Ok(())
+    }
+
+    async fn attempts(
+        &self,
+        connection: &mut Connection,
+        group: &[Prepared],
+    ) -> Result<Vec<DataSetReport>, LoadError> {
+        let mut delays = ExponentialBuilder::default()
+            .with_jitter()
+            .with_max_times(ATTEMPTS - 1)
+            .with_min_delay(std::time::Duration::from_millis(50))
+            .build();
+        loop {
+            let error = match self.attempt(connection, group).await {
+                Ok(reports) => return Ok(reports),
+                Err(error) => error,
+            };
+            match delays.next().filter(|_| error.is_lost_to_others()) {
+                Some(delay) => {
+                    info!("{error}; the load is tried again");
+                    tokio::time::sleep(delay).await;
+                }
+                None => return Err(error),
+            }
         }
     }
-    staging.finish(transaction).await.map_err(database_error)?;
-    Ok(read)
+
+    /// One transaction over a group: first what is new or changed, in the order of foreign keys, then what vanished, in
+    /// the opposite order.
+    async fn attempt(
+        &self,
+        connection: &mut Connection,
+        group: &[Prepared],
+    ) -> Result<Vec<DataSetReport>, LoadError> {
+        // All statements see the rows as they were when the transaction began, and what it wrote itself.
+        let transaction = connection
+            .build_transaction()
+            .isolation_level(IsolationLevel::RepeatableRead)
+            .start()
+            .await
+            .map_err(|error| group[0].error(Problem::Database(error)))?;
+        let mut written = Vec::with_capacity(group.len());
+        for (number, prepared) in group.iter().enumerate() {
+            let span = load_span(&prepared.data_set.name);
+            let outcome = self
+                .write(&transaction, prepared, number)
+                .instrument(span.clone())
+                .await?;
+            written.push((span, outcome));
+        }
+        for (span, outcome) in written.iter_mut().rev() {
+            if let Written::Loaded(work, compared) = outcome {
+                compared
+                    .vanished
+                    .apply(&transaction, work, &mut compared.counts)
+                    .instrument(span.clone())
+                    .await
+                    .map_err(|error| work.database_error(error))?;
+            }
+        }
+        let mut reports = Vec::with_capacity(group.len());
+        for (prepared, (span, outcome)) in group.iter().zip(&written) {
+            let report = outcome.report(prepared);
+            let rejections = match outcome.compared() {
+                Some(compared) => prepared.with_headers(compared.rejections.kept()).await,
+                None => Vec::new(),
+            };
+            let run = prepared.run(&report, None);
+            history::record(&transaction, &run, &rejections)
+                .instrument(span.clone())
+                .await?;
+            reports.push(report);
+        }
+        transaction
+            .commit()
+            .await
+            .map_err(|error| group[0].error(Problem::Database(error)))?;
+        for (prepared, ((span, outcome), report)) in group.iter().zip(written.iter().zip(&reports))
+        {
+            span.in_scope(|| tell(prepared, outcome, report));
+        }
+        Ok(reports)
+    }
+
+    /// Writes what is new or changed in one table.
+    async fn write(
+        &self,
+        transaction: &Transaction<'_>,
+        prepared: &Prepared,
+        number: usize,
+    ) -> Result<Written, LoadError> {
+        // Another run may have loaded the same before this one got the lock.
+        if let Some(last) = unchanged(transaction, prepared).await? {
+            return Ok(Written::Before(last));
+        }
+        let work = prepared.work(number, &self.settings.work_directory).await?;
+        let loading = async {
+            let mut compared = compare(transaction, &work, Purpose::Load).await?;
+            compared
+                .guard(&work)
+                .map_err(|problem| work.error(problem))?;
+            compared.write(transaction, &work).await?;
+            Ok::<_, LoadError>(compared)
+        };
+        let compared = work.progress.during(loading).await?;
+        Ok(Written::Loaded(Box::new(work), Box::new(compared)))
+    }
+
+    /// Keeps a failure in the history, on its own.
+    async fn note_failure(
+        &mut self,
+        connection: &Connection,
+        group: &[Prepared],
+        failure: LoadError,
+    ) {
+        let name = match &failure {
+            LoadError::DataSet { data_set, .. } => data_set.clone(),
+            _ => group[0].data_set.name.clone(),
+        };
+        let prepared = group
+            .iter()
+            .find(|prepared| prepared.data_set.name == name)
+            .unwrap_or(&group[0]);
+        let (counts, rejections) = match &failure {
+            LoadError::DataSet {
+                problem:
+                    Problem::BadData {
+                        read,
+                        rejected,
+                        rejections,
+                        ..
+                    },
+                ..
+            } => (
+                Counts {
+                    read: *read,
+                    valid: read - rejected,
+                    rejected: *rejected,
+                    ..Counts::default()
+                },
+                rejections.kept(),
+            ),
+            _ => (Counts::default(), &[][..]),
+        };
+        let report = DataSetReport {
+            data_set: name,
+            table: prepared.table.name.clone(),
+            outcome: Outcome::Failed,
+            counts,
+            bytes: prepared.source.size(),
+            duration_ms: milliseconds(prepared.started.elapsed()),
+            checksum: None,
+            samples: Vec::new(),
+        };
+        let run = prepared.run(&report, Some(failure.to_string()));
+        let rejections = prepared.with_headers(rejections).await;
+        if let Err(problem) = history::record(&**connection, &run, &rejections).await {
+            warn!("the failure is not kept: {problem}");
+        }
+        metrics::ended(
+            &report.data_set,
+            "failed",
+            prepared.started.elapsed(),
+            report.bytes,
+            &report.counts,
+        );
+        self.summary.data_sets.push(report);
+        if self.failure.is_none() {
+            self.failure = Some(failure);
+        } else {
+            error!("{failure}");
+        }
+    }
+
+    /// Looks what a load would do.
+    async fn preview(
+        &mut self,
+        mut connection: Connection,
+        prepared: Vec<Prepared>,
+    ) -> Result<(), LoadError> {
+        for group in groups::by_foreign_keys(prepared) {
+            for (number, prepared) in group.iter().enumerate() {
+                let work = prepared.work(number, &self.settings.work_directory).await?;
+                let transaction = connection
+                    .build_transaction()
+                    .isolation_level(IsolationLevel::RepeatableRead)
+                    .start()
+                    .await
+                    .map_err(|error| work.database_error(error))?;
+                let previewing = async {
+                    let mut compared = compare(&transaction, &work, Purpose::Preview).await?;
+                    compared
+                        .guard(&work)
+                        .map_err(|problem| work.error(problem))?;
+                    let samples = compared.preview(&transaction, &work).await?;
+                    Ok::<_, LoadError>((compared, samples))
+                };
+                let (compared, samples) = work.progress.during(previewing).await?;
+                for sample in &samples {
+                    info!("{}: {sample}", work.data_set.name);
+                }
+                let written = Written::Loaded(Box::new(work), Box::new(compared));
+                let mut report = written.report(prepared);
+                report.samples = samples;
+                self.summary.data_sets.push(report);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What happened to a data set within the transaction.
+enum Written {
+    /// Another run had loaded the same.
+    Before(LastRun),
+    Loaded(Box<DataSetWork>, Box<Compared>),
+}
+
+impl Written {
+    fn compared(&self) -> Option<&Compared> {
+        match self {
+            Self::Before(_) => None,
+            Self::Loaded(_, compared) => Some(compared),
+        }
+    }
+
+    fn report(&self, prepared: &Prepared) -> DataSetReport {
+        let (outcome, counts, checksum) = match self {
+            Self::Before(last) => (Outcome::Unchanged, last.counts, last.checksum.clone()),
+            Self::Loaded(_, compared) => (
+                Outcome::Loaded,
+                compared.counts,
+                compared.checksum.map(|checksum| checksum.to_string()),
+            ),
+        };
+        DataSetReport {
+            data_set: prepared.data_set.name.clone(),
+            table: prepared.table.name.clone(),
+            outcome,
+            counts,
+            bytes: prepared.source.size(),
+            duration_ms: milliseconds(prepared.started.elapsed()),
+            checksum,
+            samples: Vec::new(),
+        }
+    }
+}
+
+impl Prepared {
+    /// Rejected rows, and before them the header of each file that they are from.
+    async fn with_headers(&self, rejections: &[Rejection]) -> Vec<Rejection> {
+        let Content::Rows { format, csv } = self.data_set.content.clone() else {
+            return Vec::new();
+        };
+        let files: BTreeSet<_> = rejections
+            .iter()
+            .map(|rejection| rejection.file.clone())
+            .collect();
+        let source = Arc::clone(&self.source);
+        let mut all = blocking(move || {
+            let files = source
+                .files
+                .iter()
+                .filter(|file| files.contains(&file.name));
+            let header = |file: &SourceFile| {
+                let format = format.or_else(|| file.format())?;
+                // Without its header the rows are still worth keeping.
+                let record = source::header_record(file, format, &csv).unwrap_or_default();
+                Some(rejects::header(&file.name, format, record))
+            };
+            files.filter_map(header).collect::<Vec<_>>()
+        })
+        .await;
+        all.extend_from_slice(rejections);
+        all
+    }
+
+    /// What the history keeps of it.
+    fn run<'run>(&'run self, report: &'run DataSetReport, problem: Option<String>) -> Run<'run> {
+        Run {
+            data_set: &report.data_set,
+            table: &report.table,
+            outcome: report.outcome,
+            source_hash: Some(self.source.hash.to_string()),
+            mapping_hash: Some(self.mapping_hash.clone()),
+            table_state: Some(self.table.state.clone()),
+            checksum: report.checksum.clone(),
+            counts: report.counts,
+            bytes: report.bytes,
+            duration: std::time::Duration::from_millis(report.duration_ms),
+            problem,
+        }
+    }
+}
+
+/// The last run of a data set, if the same again would change nothing: the same source, the same way of loading it, and
+/// the same table, which is not empty unless it was left so.
+async fn unchanged(
+    client: &impl tokio_postgres::GenericClient,
+    prepared: &Prepared,
+) -> Result<Option<LastRun>, LoadError> {
+    let Some(last) = history::last(client, &prepared.data_set.name, &prepared.table.name).await?
+    else {
+        return Ok(None);
+    };
+    let is_same = last.source_hash == Some(prepared.source.hash.to_string())
+        && last.mapping_hash.as_ref() == Some(&prepared.mapping_hash)
+        && last.table_state.as_ref() == Some(&prepared.table.state);
+    if !is_same || last.counts.valid == 0 {
+        return Ok(last_if(last, is_same));
+    }
+    let query = format!("SELECT EXISTS (SELECT FROM {})", prepared.table.qualified());
+    let rows = client
+        .query_typed(&query, &[])
+        .await
+        .map_err(|error| prepared.error(Problem::Database(error)))?;
+    Ok(last_if(last, rows.first().is_some_and(|row| row.get(0))))
+}
+
+fn last_if(last: LastRun, is_same: bool) -> Option<LastRun> {
+    is_same.then_some(last)
+}
+
+fn load_span(data_set: &str) -> Span {
+    info_span!(
+        "load",
+        otel.name = format!("load {data_set}"),
+        otel.kind = "internal",
+        database.load.data_set = data_set,
+        database.load.outcome = field::Empty,
+        database.load.bytes = field::Empty,
+        database.load.rows.read = field::Empty,
+        database.load.rows.rejected = field::Empty,
+        database.load.rows.inserted = field::Empty,
+        database.load.rows.updated = field::Empty,
+        database.load.rows.unchanged = field::Empty,
+        database.load.rows.marked = field::Empty,
+        database.load.rows.deleted = field::Empty,
+        database.load.rows.kept = field::Empty,
+    )
+}
+
+/// Says in log, span and metrics what was done.
+fn tell(prepared: &Prepared, outcome: &Written, report: &DataSetReport) {
+    let span = Span::current();
+    span.record("database.load.outcome", report.outcome.name());
+    span.record("database.load.bytes", report.bytes.cast_signed());
+    span.record("database.load.rows.read", report.counts.read.cast_signed());
+    for (name, rows) in report.counts.by_outcome() {
+        span.record(
+            format!("database.load.rows.{name}").as_str(),
+            rows.cast_signed(),
+        );
+    }
+    let duration = prepared.started.elapsed();
+    metrics::lag(&report.data_set, 0.0);
+    metrics::ended(
+        &report.data_set,
+        report.outcome.name(),
+        duration,
+        report.bytes,
+        &report.counts,
+    );
+    match outcome {
+        Written::Before(_) => info!("✓ {}: another load did it meanwhile", report.data_set),
+        Written::Loaded(work, compared) => {
+            work.codes.clean();
+            if compared.rejections.count() > 0 {
+                warn!(
+                    "{}: {} rows were rejected, as the guards allow; `database-load rejects {}` prints them:{}",
+                    report.data_set,
+                    compared.rejections.count(),
+                    report.data_set,
+                    compared.rejections
+                );
+            }
+            info!(
+                "✓ {} loaded: {} ({} ms)",
+                report.data_set,
+                report.counts,
+                duration.as_millis()
+            );
+        }
+    }
+}
+
+/// Tells the planner when enough has changed. A load that is done does not fail over it.
+async fn analyse(connection: &Connection, prepared: &Prepared, counts: &Counts) {
+    let changed = counts.inserted + counts.updated + counts.marked + counts.deleted;
+    if changed * ANALYSE_FROM < counts.valid.max(1) || !prepared.table.may_be_analysed {
+        return;
+    }
+    let statement = format!("ANALYZE {}", prepared.table.qualified());
+    let analysing = connection
+        .batch_execute(&statement)
+        .instrument(statement_span("ANALYZE", &prepared.table));
+    if let Err(error) = analysing.await {
+        warn!("{}: {}", prepared.table.name, connection::describe(&error));
+    }
 }

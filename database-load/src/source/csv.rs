@@ -2,119 +2,240 @@
 
 use std::io::{BufRead, BufReader, Chain, Read};
 
-use csv::{ByteRecord, Reader, ReaderBuilder, Terminator};
+use ::csv::{ByteRecord, QuoteStyle, Reader, ReaderBuilder, Terminator, WriterBuilder};
 
-use crate::source::SourceError;
+use crate::manifest::{CsvOptions, Encoding};
+use crate::source::text::decoded;
+use crate::source::{ReadError, Record, Sink, SourceError, SourceFile, Values};
 
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+/// Input is read in pieces of this size, in bytes.
+const PIECE: usize = 64 * 1024;
 
-type Input = Box<dyn Read + Send>;
+/// The names in the header.
+pub(super) fn header(
+    file: &SourceFile,
+    input: data_file::Reader,
+    options: &CsvOptions,
+) -> Result<Vec<String>, SourceError> {
+    Ok(CsvFile::open(file, input, options)?.header)
+}
+
+/// The header as the file has it.
+pub(super) fn header_record(
+    file: &SourceFile,
+    input: data_file::Reader,
+    options: &CsvOptions,
+) -> Result<Vec<u8>, SourceError> {
+    let csv = CsvFile::open(file, input, options)?;
+    let line = raw(&csv.record, options.delimiter);
+    Ok(line.trim_ascii_end().to_vec())
+}
+
+/// Reads the rows below the header.
+pub(super) fn read(
+    file: &SourceFile,
+    input: data_file::Reader,
+    options: &CsvOptions,
+    fields: &[String],
+    sink: &mut Sink<'_>,
+) -> Result<(), ReadError> {
+    let mut csv = CsvFile::open(file, input, options)?;
+    let positions: Vec<_> = fields
+        .iter()
+        .map(|field| csv.header.iter().position(|name| name == field))
+        .collect();
+    let null = encoded(&options.null, options.encoding);
+    let mut decoded = Vec::new();
+    while let Some((line, problem)) = csv.next()? {
+        decode(&csv.record, options.encoding, &mut decoded);
+        let values = CsvValues {
+            record: &csv.record,
+            decoded: &decoded,
+            positions: &positions,
+            null: &null,
+            delimiter: options.delimiter,
+        };
+        sink(&Record {
+            line,
+            problem,
+            values: &values,
+        })?;
+    }
+    Ok(())
+}
 
 /// A CSV file's rows, one after the other.
-pub(crate) struct CsvSource {
-    name: String,
+struct CsvFile<'file> {
+    file: &'file SourceFile,
     /// Only a newline ends a record: with carriage returns as well, the reader's line numbers run late.
-    reader: Reader<Chain<BufReader<Input>, &'static [u8]>>,
+    reader: Reader<Chain<BufReader<data_file::Reader>, &'static [u8]>>,
     header: Vec<String>,
     /// Whether the header's line ends with a carriage return and a newline; all others must end alike.
     has_carriage_returns: bool,
     record: ByteRecord,
 }
 
-/// One row as it stands in the source. A row that has more or fewer fields than the header is given as it is.
-pub(crate) struct Row<'source> {
-    /// The line it begins on, counted from 1.
-    pub(crate) line: u64,
-    /// Its fields, or why they cannot be told.
-    pub(crate) fields: Result<&'source ByteRecord, String>,
-}
-
-impl CsvSource {
-    /// Reads the header.
-    pub(crate) fn new(name: String, input: Box<dyn Read + Send>) -> Result<Self, SourceError> {
-        let mut input = BufReader::with_capacity(64 * 1024, input);
-        let read_error = |error: &dyn std::fmt::Display| SourceError::Read {
-            source_name: name.clone(),
-            problem: error.to_string(),
-        };
-        let start = input.fill_buf().map_err(|error| read_error(&error))?;
+impl<'file> CsvFile<'file> {
+    fn open(
+        file: &'file SourceFile,
+        input: data_file::Reader,
+        options: &CsvOptions,
+    ) -> Result<Self, SourceError> {
+        let mut input = BufReader::with_capacity(PIECE, input);
+        let start = input.fill_buf().map_err(|error| file.error(&error))?;
         if start.starts_with(BYTE_ORDER_MARK) {
             input.consume(BYTE_ORDER_MARK.len());
         }
         // The newline at the end of the last line may be missing in the file, but not for the line numbers.
-        let mut reader = ReaderBuilder::new()
+        let reader = ReaderBuilder::new()
             .flexible(true)
             .has_headers(false)
+            .delimiter(options.delimiter)
             .terminator(Terminator::Any(b'\n'))
+            .buffer_capacity(PIECE)
             .from_reader(input.chain(&b"\n"[..]));
-        let mut record = ByteRecord::new();
-        reader
-            .read_byte_record(&mut record)
-            .map_err(|error| read_error(&error))?;
-        let has_carriage_returns = ends_with_carriage_return(&record);
-        let header = record
-            .iter()
-            .map(|field| String::from_utf8_lossy(field).trim().to_owned())
-            .collect();
-        Ok(Self {
-            name,
+        let mut csv = Self {
+            file,
             reader,
-            header,
-            has_carriage_returns,
-            record,
-        })
+            header: Vec::new(),
+            has_carriage_returns: false,
+            record: ByteRecord::new(),
+        };
+        csv.advance()?;
+        csv.has_carriage_returns = ends_with_carriage_return(&csv.record);
+        csv.header = csv
+            .record
+            .iter()
+            .map(|field| {
+                String::from_utf8_lossy(&decoded(field, options.encoding))
+                    .trim()
+                    .to_owned()
+            })
+            .collect();
+        Ok(csv)
     }
 
-    /// The source's name for messages.
-    pub(crate) fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// The columns that the header names.
-    pub(crate) fn header(&self) -> &[String] {
-        &self.header
-    }
-
-    /// The next row, or none at the end.
-    pub(crate) fn next(&mut self) -> Result<Option<Row<'_>>, SourceError> {
-        let is_read = self
-            .reader
+    fn advance(&mut self) -> Result<bool, SourceError> {
+        self.reader
             .read_byte_record(&mut self.record)
-            .map_err(|error| SourceError::Read {
-                source_name: self.name.clone(),
-                problem: error.to_string(),
-            })?;
-        if !is_read {
+            .map_err(|error| match error.into_kind() {
+                ::csv::ErrorKind::Io(error) => self.file.error(&error).into(),
+                other => SourceError::Syntax {
+                    file: self.file.name.clone(),
+                    line: self.reader.position().line(),
+                    problem: format!("{other:?}"),
+                },
+            })
+    }
+
+    /// The line of the next row and what is wrong with it as a whole; none at the end.
+    fn next(&mut self) -> Result<Option<(u64, Option<String>)>, SourceError> {
+        if !self.advance()? {
             return Ok(None);
         }
         // The reader stands behind the row's last line; blank lines before the row are not part of it.
-        let newlines_inside: usize = self.record.iter().map(count_newlines).sum();
+        let newlines_inside = self
+            .record
+            .as_slice()
+            .iter()
+            .filter(|byte| **byte == b'\n')
+            .count();
         let line = self.reader.position().line() - 1 - newlines_inside as u64;
-        Ok(Some(Row {
-            line,
-            fields: self.unified_line_end(),
-        }))
+        let problem = self.unify_line_end().or_else(|| self.field_count_problem());
+        Ok(Some((line, problem)))
     }
 
-    /// The row without the carriage return of its line end. Where lines end differently, a carriage return may as well
+    /// Takes the carriage return of the row's line end away. Where lines end differently, a carriage return may as well
     /// be data, and is not guessed at.
-    fn unified_line_end(&mut self) -> Result<&ByteRecord, String> {
+    fn unify_line_end(&mut self) -> Option<String> {
         match (
             self.has_carriage_returns,
             ends_with_carriage_return(&self.record),
         ) {
-            (false, false) => Ok(&self.record),
+            (false, false) => None,
             (true, true) => {
                 let last = self.record.len() - 1;
                 let mut field = self.record[last].to_vec();
                 field.pop();
                 self.record.truncate(last);
                 self.record.push_field(&field);
-                Ok(&self.record)
+                None
             }
-            (false, true) => Err("the line ends with \\r\\n, the header's with \\n".to_owned()),
-            (true, false) => Err("the line ends with \\n, the header's with \\r\\n".to_owned()),
+            (false, true) => Some("the line ends with \\r\\n, the header's with \\n".to_owned()),
+            (true, false) => Some("the line ends with \\n, the header's with \\r\\n".to_owned()),
         }
+    }
+
+    fn field_count_problem(&self) -> Option<String> {
+        let (has, expected) = (self.record.len(), self.header.len());
+        (has != expected).then(|| format!("the row has {has} fields, the header {expected}"))
+    }
+}
+
+struct CsvValues<'record> {
+    record: &'record ByteRecord,
+    /// Those fields that had to be decoded, by their position.
+    decoded: &'record [Option<Vec<u8>>],
+    positions: &'record [Option<usize>],
+    null: &'record [u8],
+    delimiter: u8,
+}
+
+impl Values for CsvValues<'_> {
+    fn value(&self, field: usize) -> Option<&[u8]> {
+        let position = self.positions[field]?;
+        let stored = self.record.get(position)?;
+        if stored == self.null {
+            return None;
+        }
+        match self.decoded.get(position) {
+            Some(Some(decoded)) => Some(decoded),
+            _ => Some(stored),
+        }
+    }
+
+    fn raw(&self) -> Vec<u8> {
+        raw(self.record, self.delimiter)
+    }
+}
+
+fn raw(record: &ByteRecord, delimiter: u8) -> Vec<u8> {
+    let mut writer = WriterBuilder::new()
+        .delimiter(delimiter)
+        .flexible(true)
+        .quote_style(QuoteStyle::Necessary)
+        .from_writer(Vec::new());
+    // Writing to memory does not fail.
+    let _ = writer.write_byte_record(record);
+    let mut line = writer.into_inner().unwrap_or_default();
+    line.pop();
+    line
+}
+
+fn decode(record: &ByteRecord, encoding: Encoding, decoded: &mut Vec<Option<Vec<u8>>>) {
+    if encoding == Encoding::Utf8 {
+        return;
+    }
+    decoded.clear();
+    decoded.extend(
+        record
+            .iter()
+            .map(|field| match self::decoded(field, encoding) {
+                std::borrow::Cow::Owned(text) => Some(text),
+                std::borrow::Cow::Borrowed(_) => None,
+            }),
+    );
+}
+
+/// A text of the manifest as the file would have it.
+fn encoded(text: &str, encoding: Encoding) -> Vec<u8> {
+    match encoding {
+        Encoding::Utf8 => text.as_bytes().to_vec(),
+        Encoding::Latin1 => text
+            .chars()
+            .map(|character| u8::try_from(u32::from(character)).unwrap_or(b'?'))
+            .collect(),
     }
 }
 
@@ -123,92 +244,4 @@ fn ends_with_carriage_return(record: &ByteRecord) -> bool {
         .iter()
         .next_back()
         .is_some_and(|field| field.ends_with(b"\r"))
-}
-
-fn count_newlines(field: &[u8]) -> usize {
-    field.iter().filter(|byte| **byte == b'\n').count()
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn rows(text: &'static [u8]) -> (Vec<String>, Vec<(u64, Vec<String>)>) {
-        let mut source = CsvSource::new("test.csv".to_owned(), Box::new(text)).unwrap();
-        let header = source.header().to_vec();
-        let mut rows = Vec::new();
-        while let Some(row) = source.next().unwrap() {
-            let fields = row
-                .fields
-                .unwrap()
-                .iter()
-                .map(|field| String::from_utf8_lossy(field).into_owned())
-                .collect();
-            rows.push((row.line, fields));
-        }
-        (header, rows)
-    }
-
-    #[test]
-    fn rows_know_the_line_they_begin_on() {
-        let (header, rows) = rows(b"id,name\n1,\"two\nlines\"\n\n2,one line\n");
-        assert_eq!(header, ["id", "name"]);
-        assert_eq!(rows[0], (2, vec!["1".to_owned(), "two\nlines".to_owned()]));
-        assert_eq!(rows[1], (5, vec!["2".to_owned(), "one line".to_owned()]));
-    }
-
-    #[test]
-    fn the_last_line_needs_no_newline() {
-        let (_, rows) = rows(b"id\n\n\n1");
-        assert_eq!(rows, [(4, vec!["1".to_owned()])]);
-    }
-
-    #[test]
-    fn mixed_line_ends_are_not_guessed_at() {
-        for text in [&b"id\n1\r\n"[..], &b"id\r\n1\n"[..]] {
-            let mut source = CsvSource::new("test.csv".to_owned(), Box::new(text)).unwrap();
-            assert!(source.next().unwrap().unwrap().fields.is_err());
-        }
-    }
-
-    #[test]
-    fn a_byte_order_mark_and_windows_line_ends_make_no_difference() {
-        let (header, rows) = rows(b"\xEF\xBB\xBFid,name\r\n1,a\r\n");
-        assert_eq!(header, ["id", "name"]);
-        assert_eq!(rows, [(2, vec!["1".to_owned(), "a".to_owned()])]);
-    }
-
-    proptest! {
-        #[test]
-        fn what_a_writer_writes_is_read_back_with_its_lines(
-            rows in proptest::collection::vec(proptest::collection::vec("[^\r]{0,8}", 2..4), 1..8),
-        ) {
-            let mut writer = csv::WriterBuilder::new()
-                .flexible(true)
-                .quote_style(csv::QuoteStyle::Always)
-                .from_writer(Vec::new());
-            writer.write_record(["a", "b"]).unwrap();
-            let mut expected = Vec::new();
-            let mut line = 2;
-            for row in rows {
-                writer.write_record(&row).unwrap();
-                let newlines: usize = row.iter().map(|field| field.matches('\n').count()).sum();
-                expected.push((line, row));
-                line += 1 + newlines as u64;
-            }
-            let text = writer.into_inner().unwrap();
-            let mut source = CsvSource::new("test.csv".to_owned(), Box::new(std::io::Cursor::new(text))).unwrap();
-            let mut found = Vec::new();
-            while let Some(row) = source.next().unwrap() {
-                let fields = row.fields.unwrap().iter();
-                let fields = fields.map(|field| String::from_utf8(field.to_vec()).unwrap()).collect();
-                found.push((row.line, fields));
-            }
-            prop_assert_eq!(found, expected);
-        }
-    }
 }

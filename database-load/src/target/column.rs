@@ -1,4 +1,4 @@
-//! What a column accepts, by its own type.
+//! What a column accepts, by its own type, and how PostgreSQL writes it.
 
 use crate::rejection::shown;
 
@@ -11,6 +11,8 @@ pub(crate) struct Column {
     pub(crate) type_name: String,
     pub(crate) is_required: bool,
     pub(crate) has_default: bool,
+    /// Whether its type has no equality of its own, so that its text is compared.
+    pub(crate) compares_as_text: bool,
 }
 
 /// What can be checked before the server sees a value. Other types are left to the server.
@@ -22,6 +24,8 @@ pub(crate) enum Kind {
     Decimal { whole: usize, fraction: usize },
     /// A whole number in this range.
     Integer { minimum: i64, maximum: i64 },
+    /// True or false.
+    Boolean,
     /// Anything that the server reads.
     Other,
 }
@@ -29,6 +33,7 @@ pub(crate) enum Kind {
 impl Kind {
     /// From the catalog's type oid and modifier, as `pg_type.dat` and `numeric.c` define them.
     pub(crate) fn from_catalog(oid: u32, modifier: i32) -> Self {
+        const BOOL: u32 = 16;
         const INT8: u32 = 20;
         const INT2: u32 = 21;
         const INT4: u32 = 23;
@@ -38,6 +43,7 @@ impl Kind {
         /// Both length and precision are stored with the size of a header added.
         const HEADER: i32 = 4;
         match oid {
+            BOOL => Self::Boolean,
             TEXT => Self::Text { limit: None },
             VARCHAR => Self::Text {
                 limit: usize::try_from(modifier - HEADER).ok(),
@@ -70,46 +76,82 @@ impl Kind {
             _ => Self::Other,
         }
     }
+
+    /// Whether [`Column::write`] writes a value as the server would.
+    pub(crate) fn is_canonical(self) -> bool {
+        self != Self::Other
+    }
 }
 
 impl Column {
-    /// Checks a field and returns it as text, or nothing for NULL, which an empty field stands for.
-    pub(crate) fn check<'field>(&self, field: &'field [u8]) -> Result<Option<&'field str>, String> {
-        let text = std::str::from_utf8(field)
+    /// Checks a value and writes it as COPY's text format has it, in the form in which the server writes it; none is NULL.
+    pub(crate) fn write(&self, value: Option<&[u8]>, buffer: &mut Vec<u8>) -> Result<(), String> {
+        let Some(value) = value else {
+            if self.is_required {
+                return Err("it is empty, but a value is required".to_owned());
+            }
+            buffer.extend_from_slice(b"\\N");
+            return Ok(());
+        };
+        let text = std::str::from_utf8(value)
             .map_err(|error| format!("byte {} is not UTF-8", error.valid_up_to() + 1))?;
-        if text.is_empty() {
-            return if self.is_required {
-                Err("it is empty, but a value is required".to_owned())
-            } else {
-                Ok(None)
-            };
-        }
-        if text.contains('\0') {
-            return Err("it contains a NUL byte, which PostgreSQL cannot store".to_owned());
-        }
         match self.kind {
-            Kind::Text { limit } => check_length(text, limit)?,
-            Kind::Decimal { whole, fraction } => check_decimal(text, whole, fraction)?,
-            Kind::Integer { minimum, maximum } => check_integer(text, minimum, maximum)?,
-            Kind::Other => {}
+            Kind::Text { limit } => {
+                check_length(text, limit)?;
+                write_text(text, buffer)
+            }
+            Kind::Decimal { whole, fraction } => write_decimal(text, whole, fraction, buffer),
+            Kind::Integer { minimum, maximum } => write_integer(text, minimum, maximum, buffer),
+            Kind::Boolean => write_boolean(text, buffer),
+            Kind::Other => write_text(text, buffer),
         }
-        Ok(Some(text))
     }
 }
 
 fn check_length(text: &str, limit: Option<usize>) -> Result<(), String> {
+    let Some(limit) = limit.filter(|limit| text.len() > *limit) else {
+        return Ok(());
+    };
     let length = text.chars().count();
-    match limit {
-        Some(limit) if length > limit => Err(format!(
-            "{} has {length} characters; at most {limit} fit",
-            shown(text)
-        )),
-        _ => Ok(()),
+    if length <= limit {
+        return Ok(());
     }
+    Err(format!(
+        "{} has {length} characters; at most {limit} fit",
+        shown(text)
+    ))
+}
+
+/// Text as the documentation of COPY, section "Text Format", has it.
+fn write_text(text: &str, buffer: &mut Vec<u8>) -> Result<(), String> {
+    let mut rest = text.as_bytes();
+    let is_special =
+        |byte: &u8| matches!(byte, b'\\' | b'\t' | b'\n' | b'\r' | 0x08 | 0x0B | 0x0C | 0);
+    while let Some(position) = rest.iter().position(is_special) {
+        buffer.extend_from_slice(&rest[..position]);
+        buffer.extend_from_slice(match rest[position] {
+            0x08 => b"\\b",
+            b'\t' => b"\\t",
+            b'\n' => b"\\n",
+            0x0B => b"\\v",
+            0x0C => b"\\f",
+            b'\r' => b"\\r",
+            0 => return Err("it contains a NUL byte, which PostgreSQL cannot store".to_owned()),
+            _ => b"\\\\",
+        });
+        rest = &rest[position + 1..];
+    }
+    buffer.extend_from_slice(rest);
+    Ok(())
 }
 
 /// More digits than the type holds are refused, since the server would round them silently.
-fn check_decimal(text: &str, whole: usize, fraction: usize) -> Result<(), String> {
+fn write_decimal(
+    text: &str,
+    whole: usize,
+    fraction: usize,
+    buffer: &mut Vec<u8>,
+) -> Result<(), String> {
     let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
     let (before, after) = digits.split_once('.').unwrap_or((digits, ""));
     let is_number = !(before.is_empty() && after.is_empty())
@@ -123,29 +165,66 @@ fn check_decimal(text: &str, whole: usize, fraction: usize) -> Result<(), String
             shown(text)
         ));
     }
-    if before.trim_start_matches('0').len() > whole {
+    let before = before.trim_start_matches('0');
+    let after = after.trim_end_matches('0');
+    if before.len() > whole {
         return Err(format!(
             "{} has more than {whole} digits before the point",
             shown(text)
         ));
     }
-    if after.trim_end_matches('0').len() > fraction {
+    if after.len() > fraction {
         return Err(format!(
             "{} has more than {fraction} digits after the point",
             shown(text)
         ));
     }
+    let is_zero = before.is_empty() && after.is_empty();
+    if text.starts_with('-') && !is_zero {
+        buffer.push(b'-');
+    }
+    buffer.extend_from_slice(if before.is_empty() {
+        b"0"
+    } else {
+        before.as_bytes()
+    });
+    if fraction > 0 {
+        buffer.push(b'.');
+        buffer.extend_from_slice(after.as_bytes());
+        buffer.resize(buffer.len() + fraction - after.len(), b'0');
+    }
     Ok(())
 }
 
-fn check_integer(text: &str, minimum: i64, maximum: i64) -> Result<(), String> {
+fn write_integer(
+    text: &str,
+    minimum: i64,
+    maximum: i64,
+    buffer: &mut Vec<u8>,
+) -> Result<(), String> {
     match text.parse::<i64>() {
-        Ok(number) if (minimum..=maximum).contains(&number) => Ok(()),
+        Ok(number) if (minimum..=maximum).contains(&number) => {
+            buffer.extend_from_slice(number.to_string().as_bytes());
+            Ok(())
+        }
         _ => Err(format!(
             "{} is not a whole number from {minimum} to {maximum}",
             shown(text)
         )),
     }
+}
+
+/// The words that the server takes, but not their abbreviations.
+fn write_boolean(text: &str, buffer: &mut Vec<u8>) -> Result<(), String> {
+    let is_one_of = |words: &[&str]| words.iter().any(|word| text.eq_ignore_ascii_case(word));
+    if is_one_of(&["true", "t", "yes", "y", "on", "1"]) {
+        buffer.push(b't');
+    } else if is_one_of(&["false", "f", "no", "n", "off", "0"]) {
+        buffer.push(b'f');
+    } else {
+        return Err(format!("{} is neither true nor false", shown(text)));
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -161,7 +240,14 @@ mod tests {
             type_name: String::new(),
             is_required,
             has_default: false,
+            compares_as_text: false,
         }
+    }
+
+    fn written(column: &Column, value: &[u8]) -> Result<String, String> {
+        let mut buffer = Vec::new();
+        column.write(Some(value), &mut buffer)?;
+        Ok(String::from_utf8(buffer).unwrap())
     }
 
     #[test]
@@ -196,17 +282,18 @@ mod tests {
             },
             true,
         );
-        for good in [
-            "0",
-            "12.99",
-            "12.9900",
-            "-1.5",
-            "+1",
-            ".5",
-            "5.",
-            "0000000012345678.1",
+        for (given, expected) in [
+            ("0", "0.00"),
+            ("12.99", "12.99"),
+            ("12.9900", "12.99"),
+            ("-1.5", "-1.50"),
+            ("-0", "0.00"),
+            ("+1", "1.00"),
+            (".5", "0.50"),
+            ("5.", "5.00"),
+            ("0000000012345678.1", "12345678.10"),
         ] {
-            assert_eq!(price.check(good.as_bytes()), Ok(Some(good)));
+            assert_eq!(written(&price, given.as_bytes()), Ok(expected.to_owned()));
         }
         for bad in [
             "",
@@ -223,20 +310,52 @@ mod tests {
             "0x10",
             "--1",
         ] {
-            assert!(price.check(bad.as_bytes()).is_err(), "{bad}");
+            assert!(written(&price, bad.as_bytes()).is_err(), "{bad}");
         }
     }
 
     #[test]
     fn text_is_measured_in_characters() {
         let name = column(Kind::Text { limit: Some(3) }, false);
-        assert_eq!(name.check("äöü".as_bytes()), Ok(Some("äöü")));
+        assert_eq!(written(&name, "äöü".as_bytes()), Ok("äöü".to_owned()));
         assert_eq!(
-            name.check(b"abcd"),
+            written(&name, b"abcd"),
             Err("\"abcd\" has 4 characters; at most 3 fit".to_owned())
         );
-        assert_eq!(name.check(b""), Ok(None));
-        assert!(name.check(b"a\0").is_err());
-        assert_eq!(name.check(b"a\xFF"), Err("byte 2 is not UTF-8".to_owned()));
+        assert_eq!(written(&name, b""), Ok(String::new()));
+        assert!(written(&name, b"a\0").is_err());
+        assert_eq!(
+            written(&name, b"a\xFF"),
+            Err("byte 2 is not UTF-8".to_owned())
+        );
+    }
+
+    #[test]
+    fn what_separates_rows_and_fields_is_escaped() {
+        let text = column(Kind::Text { limit: None }, false);
+        assert_eq!(
+            written(&text, b"a\tb\\c\nd\re\x08\x0B\x0C"),
+            Ok("a\\tb\\\\c\\nd\\re\\b\\v\\f".to_owned())
+        );
+    }
+
+    #[test]
+    fn null_is_told_from_an_empty_text_and_refused_where_a_value_is_required() {
+        let mut buffer = Vec::new();
+        let kind = Kind::Text { limit: None };
+        assert_eq!(column(kind, false).write(None, &mut buffer), Ok(()));
+        assert_eq!(buffer, b"\\N");
+        assert!(column(kind, true).write(None, &mut buffer).is_err());
+        assert_eq!(written(&column(kind, true), b""), Ok(String::new()));
+    }
+
+    #[test]
+    fn truth_has_one_form() {
+        let truth = column(Kind::Boolean, true);
+        for word in ["true", "T", "Yes", "1", "on"] {
+            assert_eq!(written(&truth, word.as_bytes()), Ok("t".to_owned()));
+        }
+        assert_eq!(written(&truth, b"FALSE"), Ok("f".to_owned()));
+        assert!(written(&truth, b"maybe").is_err());
     }
 }

@@ -1,14 +1,12 @@
-//! The table that is loaded: its columns, the staging table beside it, and the comparison of the two.
+//! The table that is loaded: its columns, its key, its constraints.
 
 mod column;
-mod difference;
-mod staging;
+pub(crate) mod sql;
 mod table;
 
-pub(crate) use difference::{Difference, write_difference};
-pub(crate) use staging::{Staging, rejections};
-pub(crate) use table::Table;
+pub(crate) use column::{Column, Kind};
 pub use table::TableError;
+pub(crate) use table::{ForeignKey, Table};
 
 /// The span of a statement on the table, named by the operation.
 pub(crate) fn statement_span(operation: &str, table: &Table) -> tracing::Span {

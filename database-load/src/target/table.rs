@@ -1,28 +1,51 @@
 //! The target table as the catalog describes it.
 
-use tokio_postgres::Client;
 use tokio_postgres::types::Type;
+use tokio_postgres::{Client, Row};
 
 use crate::target::column::{Column, Kind};
+use crate::target::sql::identifier;
 
 /// A table, and what is to be known of it for loading.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Table {
+    pub(crate) oid: u32,
     pub(crate) schema: String,
     pub(crate) name: String,
     pub(crate) columns: Vec<Column>,
-    /// The names of the primary key's columns.
+    /// The names of the columns that tell rows apart.
     pub(crate) key: Vec<String>,
     pub(crate) checks: Vec<Check>,
+    /// Foreign keys of this table.
+    pub(crate) references: Vec<ForeignKey>,
+    /// Foreign keys of any table to this one.
+    pub(crate) referenced_by: Vec<ForeignKey>,
+    /// Which table it is and in which file its rows are: both change when its rows are made anew behind our back.
+    pub(crate) state: String,
+    /// Whether the user may analyse it.
+    pub(crate) may_be_analysed: bool,
 }
 
 /// A CHECK constraint.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Check {
     pub(crate) name: String,
     pub(crate) columns: Vec<String>,
     /// The condition, as an expression over the columns.
     pub(crate) expression: String,
+}
+
+/// A FOREIGN KEY constraint.
+#[derive(Debug, Clone)]
+pub(crate) struct ForeignKey {
+    pub(crate) name: String,
+    /// The table that refers, quoted and with its schema.
+    pub(crate) from: String,
+    pub(crate) from_columns: Vec<String>,
+    /// The table that is referred to, quoted and with its schema.
+    pub(crate) to: String,
+    pub(crate) to_oid: u32,
+    pub(crate) to_columns: Vec<String>,
 }
 
 /// Why a table cannot be loaded.
@@ -32,32 +55,52 @@ pub enum TableError {
     #[error("there is no table {0} in the user's search_path")]
     Missing(String),
     /// The table has no primary key, so rows cannot be told apart.
-    #[error("the table {0} has no primary key, so its rows cannot be compared with the source's")]
+    #[error(
+        "the table {0} has no primary key, so its rows cannot be compared with the source's; name a `key` in the manifest"
+    )]
     NoKey(String),
+    /// What the manifest calls a key does not tell rows apart.
+    #[error(
+        "the table {table} has no unique constraint over {key}, all of them NOT NULL, so they are no key"
+    )]
+    NotUnique {
+        /// The table.
+        table: String,
+        /// The columns.
+        key: String,
+    },
     /// The server's answer.
-    #[error("the table {table} cannot be read from the catalog: {problem}")]
+    #[error("the table {table} cannot be read from the catalog: {}", connection::describe(.source))]
     Database {
         /// The table.
         table: String,
-        /// The server's message.
-        problem: String,
+        /// The driver's error.
+        source: tokio_postgres::Error,
     },
 }
 
 impl Table {
-    /// Reads the table's description from the catalog.
-    pub(crate) async fn describe(client: &Client, name: &str) -> Result<Self, TableError> {
-        let database_error = |error: tokio_postgres::Error| TableError::Database {
+    /// Reads the table's description from the catalog. A schema may stand before its name.
+    pub(crate) async fn describe(
+        client: &Client,
+        name: &str,
+        key: Option<&[String]>,
+    ) -> Result<Self, TableError> {
+        let database_error = |source| TableError::Database {
             table: name.to_owned(),
-            problem: connection::describe(&error),
+            source,
         };
+        let quoted: Vec<_> = name.split('.').map(identifier).collect();
+        let quoted = quoted.join(".");
         let identity = client
             .query_typed(
-                "SELECT class.oid, namespace.nspname::text
+                "SELECT class.oid, namespace.nspname::text, class.relname::text,
+                        concat_ws('/', class.oid, pg_relation_filenode(class.oid)),
+                        pg_has_role(class.relowner, 'USAGE')
                  FROM pg_class AS class
                  JOIN pg_namespace AS namespace ON namespace.oid = class.relnamespace
-                 WHERE class.oid = to_regclass(quote_ident($1))",
-                &[(&name, Type::TEXT)],
+                 WHERE class.oid = to_regclass($1) AND class.relkind IN ('r', 'p')",
+                &[(&quoted, Type::TEXT)],
             )
             .await
             .map_err(database_error)?;
@@ -65,69 +108,29 @@ impl Table {
             .first()
             .ok_or_else(|| TableError::Missing(name.to_owned()))?;
         let oid: u32 = identity.get(0);
-
-        let columns = client
-            .query_typed(
-                "SELECT attribute.attname::text, attribute.atttypid, attribute.atttypmod,
-                        format_type(attribute.atttypid, attribute.atttypmod),
-                        attribute.attnotnull,
-                        attribute.atthasdef OR attribute.attidentity <> '',
-                        coalesce(attribute.attnum = ANY (primary_key.conkey), false)
-                 FROM pg_attribute AS attribute
-                 LEFT JOIN pg_constraint AS primary_key
-                   ON primary_key.conrelid = attribute.attrelid AND primary_key.contype = 'p'
-                 WHERE attribute.attrelid = $1 AND attribute.attnum > 0
-                   AND NOT attribute.attisdropped AND attribute.attgenerated = ''
-                 ORDER BY attribute.attnum",
-                &[(&oid, Type::OID)],
+        let details = async {
+            // Sent one behind the other without waiting.
+            tokio::try_join!(
+                columns(client, oid),
+                checks(client, oid),
+                foreign_keys(client, oid),
+                unique_keys(client, oid),
             )
-            .await
-            .map_err(database_error)?;
-        let checks = client
-            .query_typed(
-                "SELECT check_constraint.conname::text,
-                        pg_get_expr(check_constraint.conbin, check_constraint.conrelid),
-                        ARRAY(SELECT attname::text FROM pg_attribute
-                              WHERE attrelid = check_constraint.conrelid
-                                AND attnum = ANY (check_constraint.conkey))
-                 FROM pg_constraint AS check_constraint
-                 WHERE check_constraint.conrelid = $1 AND check_constraint.contype = 'c'
-                 ORDER BY check_constraint.conname",
-                &[(&oid, Type::OID)],
-            )
-            .await
-            .map_err(database_error)?;
-
-        let key: Vec<String> = columns
-            .iter()
-            .filter(|row| row.get(6))
-            .map(|row| row.get(0))
-            .collect();
-        if key.is_empty() {
-            return Err(TableError::NoKey(name.to_owned()));
-        }
+        };
+        let (columns, checks, foreign_keys, unique_keys) = details.await.map_err(database_error)?;
+        let key = chosen_key(name, key, &unique_keys)?;
+        let (references, referenced_by) = foreign_keys;
         Ok(Self {
+            oid,
             schema: identity.get(1),
-            name: name.to_owned(),
-            columns: columns
-                .iter()
-                .map(|row| Column {
-                    name: row.get(0),
-                    kind: Kind::from_catalog(row.get(1), row.get(2)),
-                    type_name: row.get(3),
-                    is_required: row.get(4),
-                    has_default: row.get(5),
-                })
-                .collect(),
+            name: identity.get(2),
+            columns,
             key,
-            checks: checks
-                .iter()
-                .map(|row| Check {
-                    name: row.get(0),
-                    expression: row.get(1),
-                    columns: row.get(2),
-                })
-                .collect(),
+            checks,
+            references,
+            referenced_by,
+            state: identity.get(3),
+            may_be_analysed: identity.get(4),
         })
     }
 
@@ -136,43 +139,157 @@ impl Table {
         format!("{}.{}", identifier(&self.schema), identifier(&self.name))
     }
 
-    /// The columns that a header names, in its order, or what does not fit.
-    pub(crate) fn columns_of(&self, header: &[String]) -> Result<Vec<&Column>, String> {
-        let mut columns: Vec<&Column> = Vec::with_capacity(header.len());
-        for name in header {
-            let column = self
-                .columns
-                .iter()
-                .find(|column| column.name == *name)
-                .ok_or_else(|| {
-                    let known: Vec<_> = self.columns.iter().map(|column| &*column.name).collect();
-                    format!(
-                        "the table {} has no column {name:?}; it has {}",
-                        self.name,
-                        known.join(", ")
-                    )
-                })?;
-            if columns.iter().any(|earlier| earlier.name == column.name) {
-                return Err(format!("the column {name:?} stands there twice"));
-            }
-            columns.push(column);
-        }
-        let missing = self.columns.iter().find(|column| {
-            let is_needed =
-                self.key.contains(&column.name) || (column.is_required && !column.has_default);
-            is_needed && !header.contains(&column.name)
-        });
-        match missing {
-            Some(column) => Err(format!(
-                "the column {:?} ({}) is missing; the table {} requires it",
-                column.name, column.type_name, self.name
-            )),
-            None => Ok(columns),
-        }
+    /// The column of this name.
+    pub(crate) fn column(&self, name: &str) -> Option<&Column> {
+        self.columns.iter().find(|column| column.name == name)
     }
 }
 
-/// A name as SQL has it.
-pub(crate) fn identifier(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
+async fn columns(client: &Client, oid: u32) -> Result<Vec<Column>, tokio_postgres::Error> {
+    let rows = client
+        .query_typed(
+            "SELECT attribute.attname::text, attribute.atttypid, attribute.atttypmod,
+                    format_type(attribute.atttypid, attribute.atttypmod),
+                    attribute.attnotnull,
+                    attribute.atthasdef OR attribute.attidentity <> '',
+                    kind.typcategory = 'G' OR kind.typname IN ('json', 'xml')
+             FROM pg_attribute AS attribute
+             JOIN pg_type AS kind ON kind.oid = attribute.atttypid
+             WHERE attribute.attrelid = $1 AND attribute.attnum > 0
+               AND NOT attribute.attisdropped AND attribute.attgenerated = ''
+             ORDER BY attribute.attnum",
+            &[(&oid, Type::OID)],
+        )
+        .await?;
+    let column = |row: &Row| Column {
+        name: row.get(0),
+        kind: Kind::from_catalog(row.get(1), row.get(2)),
+        type_name: row.get(3),
+        is_required: row.get(4),
+        has_default: row.get(5),
+        compares_as_text: row.get(6),
+    };
+    Ok(rows.iter().map(column).collect())
+}
+
+async fn checks(client: &Client, oid: u32) -> Result<Vec<Check>, tokio_postgres::Error> {
+    let rows = client
+        .query_typed(
+            "SELECT check_constraint.conname::text,
+                    pg_get_expr(check_constraint.conbin, check_constraint.conrelid),
+                    ARRAY(SELECT attname::text FROM pg_attribute
+                          WHERE attrelid = check_constraint.conrelid
+                            AND attnum = ANY (check_constraint.conkey))
+             FROM pg_constraint AS check_constraint
+             WHERE check_constraint.conrelid = $1 AND check_constraint.contype = 'c'
+             ORDER BY check_constraint.conname",
+            &[(&oid, Type::OID)],
+        )
+        .await?;
+    let check = |row: &Row| Check {
+        name: row.get(0),
+        expression: row.get(1),
+        columns: row.get(2),
+    };
+    Ok(rows.iter().map(check).collect())
+}
+
+/// The foreign keys of the table, and those to it.
+async fn foreign_keys(
+    client: &Client,
+    oid: u32,
+) -> Result<(Vec<ForeignKey>, Vec<ForeignKey>), tokio_postgres::Error> {
+    let rows = client
+        .query_typed(
+            "SELECT reference.conname::text,
+                    format('%I.%I', from_schema.nspname, from_table.relname),
+                    ARRAY(SELECT attname::text FROM unnest(reference.conkey) WITH ORDINALITY AS key (number, position)
+                          JOIN pg_attribute ON attrelid = reference.conrelid AND attnum = key.number
+                          ORDER BY position),
+                    format('%I.%I', to_schema.nspname, to_table.relname),
+                    reference.confrelid,
+                    ARRAY(SELECT attname::text FROM unnest(reference.confkey) WITH ORDINALITY AS key (number, position)
+                          JOIN pg_attribute ON attrelid = reference.confrelid AND attnum = key.number
+                          ORDER BY position),
+                    reference.conrelid
+             FROM pg_constraint AS reference
+             JOIN pg_class AS from_table ON from_table.oid = reference.conrelid
+             JOIN pg_namespace AS from_schema ON from_schema.oid = from_table.relnamespace
+             JOIN pg_class AS to_table ON to_table.oid = reference.confrelid
+             JOIN pg_namespace AS to_schema ON to_schema.oid = to_table.relnamespace
+             WHERE (reference.conrelid = $1 OR reference.confrelid = $1) AND reference.contype = 'f'
+               AND reference.conparentid = 0
+             ORDER BY reference.conname",
+            &[(&oid, Type::OID)],
+        )
+        .await?;
+    let foreign_key = |row: &Row| ForeignKey {
+        name: row.get(0),
+        from: row.get(1),
+        from_columns: row.get(2),
+        to: row.get(3),
+        to_oid: row.get(4),
+        to_columns: row.get(5),
+    };
+    let of_this = rows.iter().filter(|row| row.get::<_, u32>(6) == oid);
+    let to_this = rows.iter().filter(|row| row.get::<_, u32>(4) == oid);
+    Ok((
+        of_this.map(foreign_key).collect(),
+        to_this.map(foreign_key).collect(),
+    ))
+}
+
+/// The columns of each key that tells all rows apart, the primary key first.
+async fn unique_keys(client: &Client, oid: u32) -> Result<Vec<UniqueKey>, tokio_postgres::Error> {
+    let rows = client
+        .query_typed(
+            "SELECT index.indisprimary,
+                    ARRAY(SELECT attname::text FROM pg_attribute
+                          WHERE attrelid = index.indrelid
+                            AND attnum = ANY ((index.indkey::int2[])[0:index.indnkeyatts - 1])
+                          ORDER BY attnum)
+             FROM pg_index AS index
+             WHERE index.indrelid = $1 AND index.indisunique AND index.indisvalid AND index.indimmediate
+               AND index.indpred IS NULL AND index.indexprs IS NULL
+               AND NOT EXISTS (SELECT FROM pg_attribute
+                               WHERE attrelid = index.indrelid AND NOT attnotnull
+                                 AND attnum = ANY ((index.indkey::int2[])[0:index.indnkeyatts - 1]))
+             ORDER BY index.indisprimary DESC, index.indexrelid",
+            &[(&oid, Type::OID)],
+        )
+        .await?;
+    let key = |row: &Row| UniqueKey {
+        is_primary: row.get(0),
+        columns: row.get(1),
+    };
+    Ok(rows.iter().map(key).collect())
+}
+
+struct UniqueKey {
+    is_primary: bool,
+    columns: Vec<String>,
+}
+
+fn chosen_key(
+    table: &str,
+    wanted: Option<&[String]>,
+    keys: &[UniqueKey],
+) -> Result<Vec<String>, TableError> {
+    let Some(wanted) = wanted else {
+        let primary = keys.iter().find(|key| key.is_primary);
+        return primary
+            .map(|key| key.columns.clone())
+            .ok_or_else(|| TableError::NoKey(table.to_owned()));
+    };
+    let is_wanted = |key: &&UniqueKey| {
+        key.columns.len() == wanted.len()
+            && key.columns.iter().all(|column| wanted.contains(column))
+    };
+    keys.iter()
+        .find(is_wanted)
+        .map(|key| key.columns.clone())
+        .ok_or_else(|| TableError::NotUnique {
+            table: table.to_owned(),
+            key: wanted.join(", "),
+        })
 }

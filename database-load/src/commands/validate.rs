@@ -1,0 +1,127 @@
+//! `validate`: whether the rows of the sources could be loaded, as far as the tables' columns tell.
+
+use std::collections::{HashMap, HashSet};
+
+use connection::Connector;
+use shutdown::Shutdown;
+use tracing::info;
+
+use crate::commands::{find_sources, manifest, prepare};
+use crate::error::{LoadError, Problem};
+use crate::loading::{DataSetWork, Reading, push_key, row_hash};
+use crate::manifest::Duplicates;
+use crate::rejection::{Rejection, Rejections};
+use crate::settings::LoadSettings;
+
+/// Reads all sources and checks each row against the table's columns and key. Of the database only the catalog is
+/// needed; what only rows of tables can tell, such as whether a reference leads anywhere, is left to a load or its
+/// preview. Returns how many data sets there are.
+pub async fn validate(settings: LoadSettings, shutdown: &Shutdown) -> Result<usize, LoadError> {
+    let connector = Connector::new(
+        settings.connection.clone(),
+        "database-load",
+        settings.server_options(),
+    )?;
+    let manifest = manifest(&settings)?;
+    let validating = async {
+        let sources = find_sources(manifest).await?;
+        let connection = connector.wait().await?;
+        let checked = sources.len();
+        let mut works = Vec::with_capacity(checked);
+        for (number, (data_set, source)) in sources.into_iter().enumerate() {
+            let prepared = prepare(&connection, data_set, source).await?;
+            works.push(prepared.work(number, &settings.work_directory).await?);
+        }
+        connection.close().await;
+        for work in &works {
+            work.progress.during(validate_rows(work)).await?;
+        }
+        Ok(checked)
+    };
+    shutdown
+        .guard(Box::pin(validating), async || {})
+        .await
+        .ok_or(LoadError::Terminated)?
+}
+
+async fn validate_rows(work: &DataSetWork) -> Result<(), LoadError> {
+    let mut rejections = Rejections::default();
+    let mut keys = Vec::new();
+    let mut reading = Reading::start(work);
+    while let Some(batch) = reading.next().await? {
+        keys.extend(batch.iter().map(|(_, row)| key_hash(row, &work.layout.key)));
+        batch
+            .rejected
+            .into_iter()
+            .for_each(|rejected| rejections.add(rejected.rejection));
+    }
+    work.codes.clean();
+    let read = keys.len() as u64 + rejections.count();
+    let repeated = repeated(keys);
+    if !repeated.is_empty() && work.data_set.duplicates == Duplicates::Reject {
+        reject_repeated(work, &repeated, &mut rejections).await?;
+    }
+    rejections.sort();
+    let rejected = rejections.count();
+    if rejected > work.data_set.guards.rejects {
+        return Err(work.error(Problem::BadData {
+            read,
+            rejected,
+            allowed: work.data_set.guards.rejects,
+            rejections,
+        }));
+    }
+    info!(
+        "✓ {}: {read} rows, {rejected} of them rejected{rejections}",
+        work.data_set.name
+    );
+    Ok(())
+}
+
+fn key_hash(row: &[u8], key: &[usize]) -> u128 {
+    let mut text = Vec::new();
+    push_key(row.strip_suffix(b"\n").unwrap_or(row), key, &mut text);
+    row_hash(&text)
+}
+
+/// The hashes that stand there more than once.
+fn repeated(mut hashes: Vec<u128>) -> HashSet<u128> {
+    hashes.sort_unstable();
+    let pairs = hashes.windows(2);
+    pairs
+        .filter(|pair| pair[0] == pair[1])
+        .map(|pair| pair[0])
+        .collect()
+}
+
+/// Reads the source once more for the lines of the rows whose keys are repeated.
+async fn reject_repeated(
+    work: &DataSetWork,
+    repeated: &HashSet<u128>,
+    rejections: &mut Rejections,
+) -> Result<(), LoadError> {
+    let mut first_lines = HashMap::new();
+    work.progress.restart();
+    let mut reading = Reading::start(work);
+    while let Some(batch) = reading.next().await? {
+        for (row, text) in batch.iter() {
+            let hash = key_hash(text, &work.layout.key);
+            if !repeated.contains(&hash) {
+                continue;
+            }
+            if let Some(first_line) = first_lines.get(&hash) {
+                rejections.add(Rejection {
+                    file: work.source.files[batch.file].name.clone(),
+                    line: row.line,
+                    column: Some(work.table.key.join(", ")),
+                    reason: format!("the key is already that of line {first_line}"),
+                    value: None,
+                    record: Vec::new(),
+                });
+            } else {
+                first_lines.insert(hash, row.line);
+            }
+        }
+    }
+    Ok(())
+}

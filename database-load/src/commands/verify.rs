@@ -1,0 +1,87 @@
+//! `verify`: whether the tables are as their sources say.
+
+use connection::Connector;
+use shutdown::Shutdown;
+use tokio_postgres::IsolationLevel;
+use tracing::info;
+
+use crate::commands::{find_sources, manifest, prepare};
+use crate::error::LoadError;
+use crate::loading::{Counts, Purpose, compare};
+use crate::settings::LoadSettings;
+
+/// Compares every row of all sources and tables; writes nothing but temporary tables. Returns how many data sets there
+/// are.
+pub async fn verify(settings: LoadSettings, shutdown: &Shutdown) -> Result<usize, LoadError> {
+    let connector = Connector::new(
+        settings.connection.clone(),
+        "database-load",
+        settings.server_options(),
+    )?;
+    let manifest = manifest(&settings)?;
+    let verifying = async {
+        let sources = find_sources(manifest).await?;
+        let mut connection = connector.wait().await?;
+        connector.require_session(&connection).await?;
+        let checked = sources.len();
+        let mut differing = Vec::new();
+        for (number, (data_set, source)) in sources.into_iter().enumerate() {
+            let prepared = prepare(&connection, data_set, source).await?;
+            let work = prepared.work(number, &settings.work_directory).await?;
+            let transaction = connection
+                .build_transaction()
+                .isolation_level(IsolationLevel::RepeatableRead)
+                .start()
+                .await
+                .map_err(|error| work.database_error(error))?;
+            let comparing = async {
+                let mut compared = compare(&transaction, &work, Purpose::Preview).await?;
+                compared.preview(&transaction, &work).await?;
+                Ok::<_, LoadError>(compared.counts)
+            };
+            let counts = work.progress.during(comparing).await?;
+            work.codes.clean();
+            match difference(&counts) {
+                None => info!(
+                    "✓ {}: {} is as its source says ({counts})",
+                    work.data_set.name, work.table.name
+                ),
+                Some(difference) => {
+                    differing.push(format!("\n  {}: {difference}", work.data_set.name))
+                }
+            }
+        }
+        connection.close().await;
+        if differing.is_empty() {
+            return Ok(checked);
+        }
+        Err(LoadError::Differs {
+            differing: differing.len(),
+            checked,
+            details: differing.concat(),
+        })
+    };
+    shutdown
+        .guard(Box::pin(verifying), async || {})
+        .await
+        .ok_or(LoadError::Terminated)?
+}
+
+/// What a load would do, if anything.
+fn difference(counts: &Counts) -> Option<String> {
+    let parts = [
+        (counts.inserted, "rows of the source are not in the table"),
+        (counts.updated, "rows differ"),
+        (
+            counts.marked,
+            "rows of the table are not in the source and not marked",
+        ),
+        (counts.deleted, "rows of the table are not in the source"),
+    ];
+    let parts: Vec<_> = parts
+        .iter()
+        .filter(|(rows, _)| *rows > 0)
+        .map(|(rows, what)| format!("{rows} {what}"))
+        .collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
+}

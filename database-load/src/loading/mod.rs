@@ -1,0 +1,318 @@
+//! Bringing one table to the state of its source, inside a transaction.
+//!
+//! A source without a flaw takes the fast way: an empty table is filled directly; otherwise the table's rows are read,
+//! and only rows that the table does not have are staged. Whatever is irregular on that way, a row that cannot be loaded
+//! or a refusal of the server, leads to the thorough way from the start: all rows are staged, and each that cannot be
+//! loaded is found and named.
+
+mod difference;
+mod direct;
+mod existing;
+mod read_back;
+mod rows;
+mod staging;
+mod thorough;
+mod vanished;
+mod write;
+
+use std::sync::Arc;
+
+use tokio_postgres::Transaction;
+
+use crate::codes::Codes;
+use crate::error::{LoadError, Problem};
+use crate::manifest::{DataSet, Vanished};
+use crate::progress::Progress;
+use crate::rejection::Rejections;
+use crate::source::{Layout, Source, SourceError};
+use crate::target::Table;
+use crate::target::sql::identifier;
+
+pub(crate) use difference::push_key;
+pub(crate) use read_back::{Checksum, read_back};
+pub(crate) use rows::{Reading, row_hash};
+pub(crate) use vanished::VanishedRows;
+pub(crate) use write::Change;
+pub use write::Sample;
+
+/// What is needed to load one data set.
+#[derive(Clone)]
+pub(crate) struct DataSetWork {
+    /// Which one of the run it is.
+    pub(crate) number: usize,
+    pub(crate) data_set: Arc<DataSet>,
+    pub(crate) source: Arc<Source>,
+    pub(crate) layout: Arc<Layout>,
+    pub(crate) table: Arc<Table>,
+    pub(crate) progress: Arc<Progress>,
+    /// Where derived data sets may keep temporary files.
+    pub(crate) work_directory: Arc<std::path::Path>,
+    pub(crate) codes: Arc<Codes>,
+}
+
+/// How many rows a load read, and what became of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+pub struct Counts {
+    /// Rows in the source.
+    pub read: u64,
+    /// Those that could be loaded.
+    pub valid: u64,
+    /// Those that could not.
+    pub rejected: u64,
+    /// Rows that the table did not have.
+    pub inserted: u64,
+    /// Rows that the table had otherwise.
+    pub updated: u64,
+    /// Rows that the table had.
+    pub unchanged: u64,
+    /// Rows of the table that are no longer in the source and were marked.
+    pub marked: u64,
+    /// Rows of the table that are no longer in the source and were deleted.
+    pub deleted: u64,
+    /// Rows of the table that are not in the source and stay.
+    pub kept: u64,
+}
+
+/// A source compared with its table.
+pub(crate) struct Compared {
+    pub(crate) counts: Counts,
+    pub(crate) rejections: Rejections,
+    /// Of all valid rows; none where only the table can tell it.
+    pub(crate) checksum: Option<Checksum>,
+    pub(crate) vanished: VanishedRows,
+    /// How many rows the table had that were not marked.
+    pub(crate) rows_before: u64,
+    /// What is left to do.
+    pub(crate) staged: Staged,
+}
+
+/// Where the rows are that have to be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Staged {
+    /// In the table already.
+    Written,
+    /// Those that differ, or may, are in the staging table.
+    Differing,
+    /// All are in the staging table.
+    All,
+}
+
+/// Why the fast way ends without a result.
+pub(crate) enum Detour {
+    /// The source or the table has something that only the thorough way can name.
+    Irregular,
+    Failed(LoadError),
+}
+
+impl From<LoadError> for Detour {
+    fn from(error: LoadError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl DataSetWork {
+    /// An error of this data set.
+    pub(crate) fn error(&self, problem: impl Into<Problem>) -> LoadError {
+        LoadError::DataSet {
+            data_set: self.data_set.name.clone(),
+            problem: problem.into(),
+        }
+    }
+
+    pub(crate) fn source_error(&self, error: SourceError) -> LoadError {
+        self.error(Problem::Source(error))
+    }
+
+    /// An error of a statement.
+    pub(crate) fn database_error(&self, error: tokio_postgres::Error) -> LoadError {
+        self.error(Problem::Database(error))
+    }
+
+    /// The column that vanished rows are marked in, if the table has it.
+    pub(crate) fn mark_column(&self) -> Option<&str> {
+        let name = self.data_set.mark_column.as_str();
+        let is_loaded = self.layout.columns.iter().any(|column| column.name == name);
+        (self.table.column(name).is_some() && !is_loaded).then_some(name)
+    }
+
+    /// What becomes of vanished rows: what the manifest says, otherwise they are marked where that is possible.
+    pub(crate) fn vanished_policy(&self) -> Vanished {
+        let default = if self.mark_column().is_some() {
+            Vanished::Mark
+        } else {
+            Vanished::Keep
+        };
+        self.data_set.vanished.unwrap_or(default)
+    }
+
+    /// The column that vanished rows are marked in, if that is what becomes of them.
+    pub(crate) fn used_mark_column(&self) -> Option<String> {
+        let is_marking = self.vanished_policy() == Vanished::Mark;
+        self.mark_column().filter(|_| is_marking).map(identifier)
+    }
+
+    /// A condition for the rows of the table that count as being there, by an alias of it.
+    pub(crate) fn is_present(&self, alias: &str) -> String {
+        self.used_mark_column().map_or_else(
+            || "true".to_owned(),
+            |column| format!("{alias}.{column} IS NULL"),
+        )
+    }
+}
+
+/// What the comparison may do to the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Fill an empty table at once.
+    Load,
+    /// Leave the table as it is.
+    Preview,
+}
+
+/// Compares source and table; what has to be written is staged, or written already.
+pub(crate) async fn compare(
+    transaction: &Transaction<'_>,
+    work: &DataSetWork,
+    purpose: Purpose,
+) -> Result<Compared, LoadError> {
+    let execute = async |statement: &str| {
+        transaction
+            .batch_execute(statement)
+            .await
+            .map_err(|error| work.database_error(error))
+    };
+    execute("SAVEPOINT fast").await?;
+    match fast(transaction, work, purpose).await {
+        Ok(compared) => return Ok(compared),
+        Err(Detour::Failed(error)) => return Err(error),
+        Err(Detour::Irregular) => {}
+    }
+    execute("ROLLBACK TO SAVEPOINT fast").await?;
+    work.progress.restart();
+    thorough::compare(transaction, work).await
+}
+
+async fn fast(
+    transaction: &Transaction<'_>,
+    work: &DataSetWork,
+    purpose: Purpose,
+) -> Result<Compared, Detour> {
+    if purpose == Purpose::Load && is_empty(transaction, work).await? {
+        direct::fill(transaction, work).await
+    } else if work.layout.is_canonical() {
+        difference::compare(transaction, work).await
+    } else {
+        Err(Detour::Irregular)
+    }
+}
+
+async fn is_empty(transaction: &Transaction<'_>, work: &DataSetWork) -> Result<bool, LoadError> {
+    let query = format!("SELECT NOT EXISTS (SELECT FROM {})", work.table.qualified());
+    let rows = transaction
+        .query_typed(&query, &[])
+        .await
+        .map_err(|error| work.database_error(error))?;
+    Ok(rows.first().is_some_and(|row| row.get(0)))
+}
+
+/// A refusal of rows by the server leads to the thorough way, which names them.
+pub(crate) fn detour(work: &DataSetWork, error: tokio_postgres::Error) -> Detour {
+    // Class 22 is "data exception", class 23 "integrity constraint violation".
+    let is_refusal = error
+        .code()
+        .is_some_and(|state| state.code().starts_with("22") || state.code().starts_with("23"));
+    if is_refusal {
+        Detour::Irregular
+    } else {
+        Detour::Failed(work.database_error(error))
+    }
+}
+
+impl Compared {
+    /// Writes what is staged, and checks that the table has what the source has.
+    pub(crate) async fn write(
+        &mut self,
+        transaction: &Transaction<'_>,
+        work: &DataSetWork,
+    ) -> Result<(), LoadError> {
+        let written = match self.staged {
+            Staged::Written => Change {
+                inserted: self.counts.valid,
+                updated: 0,
+            },
+            Staged::Differing | Staged::All => write::write(transaction, work)
+                .await
+                .map_err(|error| work.database_error(error))?,
+        };
+        self.counts.inserted = written.inserted;
+        self.counts.updated = written.updated;
+        self.counts.unchanged = self.counts.valid - written.inserted - written.updated;
+        if work.data_set.reads_back {
+            write::verify(transaction, work, self).await?;
+        }
+        Ok(())
+    }
+
+    /// What writing would do, with some of the rows.
+    pub(crate) async fn preview(
+        &mut self,
+        transaction: &Transaction<'_>,
+        work: &DataSetWork,
+    ) -> Result<Vec<Sample>, LoadError> {
+        let (change, samples) = write::preview(transaction, work)
+            .await
+            .map_err(|error| work.database_error(error))?;
+        self.counts.inserted = change.inserted;
+        self.counts.updated = change.updated;
+        self.counts.unchanged = self.counts.valid - change.inserted - change.updated;
+        self.vanished
+            .preview(transaction, work, &mut self.counts)
+            .await
+            .map_err(|error| work.database_error(error))?;
+        Ok(samples)
+    }
+
+    /// Stops what looks like an accident.
+    pub(crate) fn guard(&mut self, work: &DataSetWork) -> Result<(), Problem> {
+        let guards = &work.data_set.guards;
+        let counts = self.counts;
+        if counts.rejected > guards.rejects
+            || share(counts.rejected, counts.read) > guards.reject_share
+        {
+            return Err(Problem::BadData {
+                read: counts.read,
+                rejected: counts.rejected,
+                allowed: guards.rejects,
+                rejections: std::mem::take(&mut self.rejections),
+            });
+        }
+        if counts.read == 0 && guards.minimum_rows > 0 {
+            return Err(Problem::Empty);
+        }
+        if counts.valid < guards.minimum_rows {
+            return Err(Problem::TooFewRows {
+                valid: counts.valid,
+                minimum: guards.minimum_rows,
+            });
+        }
+        let vanished = self.vanished.count;
+        if work.vanished_policy() != Vanished::Keep
+            && share(vanished, self.rows_before) > guards.largest_shrink
+        {
+            return Err(Problem::Shrinks {
+                vanished,
+                rows: self.rows_before,
+                limit: guards.largest_shrink,
+            });
+        }
+        Ok(())
+    }
+}
+
+#[allow(clippy::cast_precision_loss)]
+fn share(part: u64, whole: u64) -> f64 {
+    if whole == 0 {
+        return 0.0;
+    }
+    part as f64 / whole as f64
+}

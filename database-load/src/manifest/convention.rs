@@ -1,0 +1,76 @@
+//! A data directory without a manifest: each file or folder is named after its table.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use data_file::Compression;
+
+use crate::manifest::{Content, DataSet, Files, Format, Manifest, ManifestError};
+
+/// Files whose lines are candidates for coupon codes.
+const COUPON_FILES: [&str; 2] = ["couponbase*.gz", "couponbase*.txt"];
+
+pub(super) fn read(directory: &Path) -> Result<Manifest, ManifestError> {
+    let unreadable = |error: std::io::Error| ManifestError::Unreadable {
+        path: directory.to_owned(),
+        problem: error.to_string(),
+    };
+    let mut patterns: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut has_coupon_files = false;
+    for entry in std::fs::read_dir(directory).map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.path();
+        let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
+            continue;
+        };
+        // A volume made of a ConfigMap has hidden folders beside the files.
+        if name.starts_with('.') {
+            continue;
+        }
+        has_coupon_files |= name.starts_with("couponbase");
+        if path.is_dir() {
+            let files = std::fs::read_dir(&path).map_err(unreadable)?;
+            let names = files.filter_map(|file| file.ok()?.file_name().into_string().ok());
+            let data =
+                names.filter(|file| !file.starts_with('.') && table_of(Path::new(file)).is_some());
+            let data = data.map(|file| format!("{}/{}", escaped(name), escaped(&file)));
+            patterns.entry(name.to_owned()).or_default().extend(data);
+        } else if let Some(table) = table_of(&path) {
+            patterns.entry(table).or_default().push(escaped(name));
+        }
+    }
+    patterns.retain(|_, files| !files.is_empty());
+    let mut data_sets: Vec<_> = patterns
+        .into_iter()
+        .map(|(table, patterns)| {
+            DataSet::new(&table, matching(directory, patterns), Content::rows())
+        })
+        .collect();
+    if has_coupon_files {
+        let files = matching(directory, COUPON_FILES.map(str::to_owned).to_vec());
+        data_sets.push(DataSet::new("coupons", files, Content::coupon_codes()));
+    }
+    if data_sets.is_empty() {
+        return Err(ManifestError::Empty {
+            path: directory.to_owned(),
+        });
+    }
+    Ok(Manifest { data_sets })
+}
+
+fn matching(directory: &Path, patterns: Vec<String>) -> Files {
+    Files::Matching {
+        directory: directory.to_owned(),
+        patterns,
+    }
+}
+
+/// The table that a file is named after, if it is a data file.
+fn table_of(path: &Path) -> Option<String> {
+    let name = Compression::strip_extension(path);
+    Format::of_name(name)?;
+    name.file_stem()?.to_str().map(str::to_owned)
+}
+
+fn escaped(name: &str) -> String {
+    glob::Pattern::escape(name)
+}

@@ -1,0 +1,209 @@
+//! JSON: one array of objects; and what it shares with objects on lines of their own.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::{BufReader, Read};
+
+use serde::de::{DeserializeSeed, Deserializer, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::source::{Ended, ReadError, Record, Sink, SourceError, SourceFile, Values};
+
+/// Input is read in pieces of this size, in bytes.
+const PIECE: usize = 64 * 1024;
+
+/// All names of fields that any object has, in the order of their first appearance.
+pub(super) fn names(
+    file: &SourceFile,
+    input: data_file::Reader,
+) -> Result<Vec<String>, SourceError> {
+    let mut names = Names::default();
+    let outcome = elements(file, input, &mut |_, text| {
+        names.add(text);
+        Ok(())
+    });
+    match outcome {
+        Ok(()) | Err(ReadError::Ended) => Ok(names.found),
+        Err(ReadError::Source(error)) => Err(error),
+    }
+}
+
+/// Reads the array's objects.
+pub(super) fn read(
+    file: &SourceFile,
+    input: data_file::Reader,
+    fields: &[String],
+    sink: &mut Sink<'_>,
+) -> Result<(), ReadError> {
+    elements(file, input, &mut |line, text| {
+        object(line, text, fields, sink)
+    })
+}
+
+/// Names of fields, each once.
+#[derive(Default)]
+pub(super) struct Names {
+    pub(super) found: Vec<String>,
+}
+
+impl Names {
+    /// Adds those of an object; what is not an object has none.
+    pub(super) fn add(&mut self, text: &str) {
+        if let Ok(members) = serde_json::from_str::<BTreeMap<String, &RawValue>>(text) {
+            for name in members.into_keys() {
+                if !self.found.contains(&name) {
+                    self.found.push(name);
+                }
+            }
+        }
+    }
+}
+
+/// Gives an object's values on.
+pub(super) fn object(
+    line: u64,
+    text: &str,
+    fields: &[String],
+    sink: &mut Sink<'_>,
+) -> Result<(), Ended> {
+    let mut values = JsonValues {
+        text,
+        values: vec![None; fields.len()],
+    };
+    let problem = match serde_json::from_str::<BTreeMap<String, &RawValue>>(text) {
+        Ok(members) => {
+            for (value, field) in values.values.iter_mut().zip(fields) {
+                *value = members.get(field).and_then(|member| text_of(member));
+            }
+            None
+        }
+        Err(error) if error.is_data() => Some(format!("not an object: {error}")),
+        Err(error) => Some(format!("not JSON: {error}")),
+    };
+    sink(&Record {
+        line,
+        problem,
+        values: &values,
+    })
+}
+
+struct JsonValues<'record> {
+    text: &'record str,
+    values: Vec<Option<String>>,
+}
+
+impl Values for JsonValues<'_> {
+    fn value(&self, field: usize) -> Option<&[u8]> {
+        self.values[field].as_deref().map(str::as_bytes)
+    }
+
+    fn raw(&self) -> Vec<u8> {
+        self.text.as_bytes().to_vec()
+    }
+}
+
+/// A string's characters; anything else as it is written, so that no digit of a number is lost. None for null.
+fn text_of(value: &RawValue) -> Option<String> {
+    let text = value.get();
+    if text == "null" {
+        return None;
+    }
+    Some(serde_json::from_str::<String>(text).unwrap_or_else(|_| text.to_owned()))
+}
+
+/// Takes an element's line and text.
+type ElementSink<'sink> = dyn FnMut(u64, &str) -> Result<(), Ended> + 'sink;
+
+fn elements(
+    file: &SourceFile,
+    input: data_file::Reader,
+    sink: &mut ElementSink<'_>,
+) -> Result<(), ReadError> {
+    let line = Cell::new(1);
+    let input = CountingLines {
+        input: BufReader::with_capacity(PIECE, input),
+        line: &line,
+    };
+    let mut is_ended = false;
+    let mut deserializer = serde_json::Deserializer::from_reader(input);
+    let outcome = deserializer
+        .deserialize_seq(Elements {
+            line: &line,
+            is_ended: &mut is_ended,
+            sink,
+        })
+        .and_then(|()| deserializer.end());
+    match outcome {
+        Ok(()) => Ok(()),
+        Err(_) if is_ended => Err(ReadError::Ended),
+        Err(error) if error.is_io() => Err(SourceError::from(file.error(&error.into())).into()),
+        Err(error) => Err(SourceError::Syntax {
+            file: file.name.clone(),
+            line: error.line() as u64,
+            problem: format!("not an array of JSON objects: {error}"),
+        }
+        .into()),
+    }
+}
+
+/// Counts the lines of what the parser has taken. It takes one byte at a time and looks ahead no further than one.
+struct CountingLines<'line, Input> {
+    input: Input,
+    line: &'line Cell<u64>,
+}
+
+impl<Input: Read> Read for CountingLines<'_, Input> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let length = self.input.read(buffer)?;
+        let newlines = buffer[..length]
+            .iter()
+            .filter(|byte| **byte == b'\n')
+            .count();
+        self.line.set(self.line.get() + newlines as u64);
+        Ok(length)
+    }
+}
+
+struct Elements<'reading> {
+    line: &'reading Cell<u64>,
+    is_ended: &'reading mut bool,
+    sink: &'reading mut ElementSink<'reading>,
+}
+
+impl<'de> Visitor<'de> for Elements<'_> {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an array")
+    }
+
+    fn visit_seq<Sequence: SeqAccess<'de>>(
+        self,
+        mut sequence: Sequence,
+    ) -> Result<(), Sequence::Error> {
+        while let Some((line, text)) = sequence.next_element_seed(Element(self.line))? {
+            if (self.sink)(line, text.get()).is_err() {
+                *self.is_ended = true;
+                return Err(serde::de::Error::custom("ended"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// An element with the line that it begins on.
+struct Element<'line>(&'line Cell<u64>);
+
+impl<'de> DeserializeSeed<'de> for Element<'_> {
+    type Value = (u64, Box<RawValue>);
+
+    fn deserialize<Source: Deserializer<'de>>(
+        self,
+        source: Source,
+    ) -> Result<Self::Value, Source::Error> {
+        let line = self.0.get();
+        let text = serde::Deserialize::deserialize(source)?;
+        Ok((line, text))
+    }
+}

@@ -1,0 +1,207 @@
+//! Which field of the source goes into which column of the table.
+
+use crate::manifest::{Content, DataSet, Format, ManifestError};
+use crate::source::{Source, SourceError, field_names};
+use crate::target::{Column, Table};
+
+/// The fields that are loaded, and the columns that they go into, in the same order.
+#[derive(Debug, Clone)]
+pub(crate) struct Layout {
+    /// How each file's rows are written.
+    pub(crate) formats: Vec<Format>,
+    pub(crate) fields: Vec<String>,
+    pub(crate) columns: Vec<Column>,
+    /// The positions of the key's columns.
+    pub(crate) key: Vec<usize>,
+}
+
+/// Why source and table do not fit.
+#[derive(Debug, thiserror::Error)]
+pub enum LayoutError {
+    /// The source cannot be read.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The manifest leaves something open.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// A file's fields do not fit the table.
+    #[error("{file}:1: {problem}")]
+    Header {
+        /// The file.
+        file: String,
+        /// What does not fit.
+        problem: String,
+    },
+    /// What the manifest says of columns does not fit the table.
+    #[error("data_sets.{data_set}: {problem}")]
+    Columns {
+        /// The data set.
+        data_set: String,
+        /// What does not fit.
+        problem: String,
+    },
+}
+
+impl Layout {
+    /// Holds the fields of all files against the table.
+    pub(crate) fn new(
+        data_set: &DataSet,
+        source: &Source,
+        table: &Table,
+    ) -> Result<Self, LayoutError> {
+        let (formats, fields) = match &data_set.content {
+            Content::Codes { column, .. } => (Vec::new(), vec![column.clone()]),
+            Content::Rows { .. } => rows(data_set, source, table)?,
+        };
+        let columns = data_set.columns_of(&fields, table)?;
+        require(data_set, source, table, &columns)?;
+        let key = table
+            .key
+            .iter()
+            .filter_map(|name| columns.iter().position(|column| column.name == *name))
+            .collect();
+        Ok(Self {
+            formats,
+            fields,
+            columns,
+            key,
+        })
+    }
+
+    /// Whether each value has one text that both the source and the server can be held to.
+    pub(crate) fn is_canonical(&self) -> bool {
+        self.columns.iter().all(|column| column.kind.is_canonical())
+    }
+}
+
+/// How each file's rows are written, and the fields to load of them.
+fn rows(
+    data_set: &DataSet,
+    source: &Source,
+    table: &Table,
+) -> Result<(Vec<Format>, Vec<String>), LayoutError> {
+    let Content::Rows { format, csv } = &data_set.content else {
+        return Ok((Vec::new(), Vec::new()));
+    };
+    let mut formats = Vec::with_capacity(source.files.len());
+    let mut headers: Vec<Vec<String>> = Vec::with_capacity(source.files.len());
+    for file in &source.files {
+        let format =
+            format
+                .or_else(|| file.format())
+                .ok_or_else(|| ManifestError::UnknownFormat {
+                    data_set: data_set.name.clone(),
+                    file: file.name.clone(),
+                })?;
+        formats.push(format);
+        headers.push(field_names(file, format, csv)?);
+    }
+
+    let mut fields: Vec<String> = Vec::new();
+    for (file, header) in source.files.iter().zip(&headers) {
+        let problem = |problem: String| LayoutError::Header {
+            file: file.name.clone(),
+            problem,
+        };
+        for (position, name) in header.iter().enumerate() {
+            if header[..position].contains(name) {
+                return Err(problem(format!("the column {name:?} stands there twice")));
+            }
+            if data_set.ignore.contains(name) {
+                continue;
+            }
+            if data_set.column_of(name, table).is_none() {
+                return Err(problem(unknown(name, table)));
+            }
+            if !fields.contains(name) {
+                fields.push(name.clone());
+            }
+        }
+    }
+    // In JSON a field that is not there is NULL; a CSV file that lacks a column which others have is an accident.
+    for ((file, header), format) in source.files.iter().zip(&headers).zip(&formats) {
+        if *format == Format::Csv
+            && let Some(name) = fields.iter().find(|name| !header.contains(name))
+        {
+            return Err(LayoutError::Header {
+                file: file.name.clone(),
+                problem: format!(
+                    "the column {name:?} is missing, which other files of the data set have"
+                ),
+            });
+        }
+    }
+    Ok((formats, fields))
+}
+
+fn unknown(name: &str, table: &Table) -> String {
+    let known: Vec<_> = table.columns.iter().map(|column| &*column.name).collect();
+    format!(
+        "the table {} has no column {name:?}; it has {}",
+        table.name,
+        known.join(", ")
+    )
+}
+
+/// What the table cannot do without must be in the source.
+fn require(
+    data_set: &DataSet,
+    source: &Source,
+    table: &Table,
+    columns: &[Column],
+) -> Result<(), LayoutError> {
+    let missing = table.columns.iter().find(|column| {
+        let is_needed =
+            table.key.contains(&column.name) || (column.is_required && !column.has_default);
+        is_needed && !columns.iter().any(|loaded| loaded.name == column.name)
+    });
+    match missing {
+        None => Ok(()),
+        Some(column) => Err(LayoutError::Header {
+            file: source.files[0].name.clone(),
+            problem: format!(
+                "the column {:?} ({}) is missing; the table {} requires it",
+                data_set.field_of(&column.name),
+                column.type_name,
+                table.name
+            ),
+        }),
+    }
+}
+
+impl DataSet {
+    /// The field of the source that a column is filled from.
+    pub(crate) fn field_of<'name>(&'name self, column: &'name str) -> &'name str {
+        self.columns.get(column).map_or(column, String::as_str)
+    }
+
+    /// The column that a field goes into.
+    fn column_of<'table>(&self, field: &str, table: &'table Table) -> Option<&'table Column> {
+        table
+            .columns
+            .iter()
+            .find(|column| self.field_of(&column.name) == field)
+    }
+
+    fn columns_of(&self, fields: &[String], table: &Table) -> Result<Vec<Column>, LayoutError> {
+        let problem = |problem: String| LayoutError::Columns {
+            data_set: self.name.clone(),
+            problem,
+        };
+        if let Some(column) = self
+            .columns
+            .keys()
+            .find(|name| table.column(name).is_none())
+        {
+            return Err(problem(format!("columns: {}", unknown(column, table))));
+        }
+        fields
+            .iter()
+            .map(|field| {
+                self.column_of(field, table)
+                    .cloned()
+                    .ok_or_else(|| problem(unknown(field, table)))
+            })
+            .collect()
+    }
+}

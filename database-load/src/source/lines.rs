@@ -1,0 +1,89 @@
+//! NDJSON: an object on each line.
+
+use std::io::{BufRead, BufReader};
+
+use crate::source::json::{Names, object};
+use crate::source::{Ended, ReadError, Record, Sink, SourceError, SourceFile, Values};
+
+/// Input is read in pieces of this size, in bytes.
+const PIECE: usize = 64 * 1024;
+
+/// All names of fields that any object has, in the order of their first appearance.
+pub(super) fn names(
+    file: &SourceFile,
+    input: data_file::Reader,
+) -> Result<Vec<String>, SourceError> {
+    let mut names = Names::default();
+    let outcome = each(file, input, &mut |_, line| {
+        if let Ok(text) = std::str::from_utf8(line) {
+            names.add(text);
+        }
+        Ok(())
+    });
+    match outcome {
+        Ok(()) | Err(ReadError::Ended) => Ok(names.found),
+        Err(ReadError::Source(error)) => Err(error),
+    }
+}
+
+/// Reads the objects. A line that is none is one bad row, since the next one is independent of it.
+pub(super) fn read(
+    file: &SourceFile,
+    input: data_file::Reader,
+    fields: &[String],
+    sink: &mut Sink<'_>,
+) -> Result<(), ReadError> {
+    each(
+        file,
+        input,
+        &mut |line, bytes| match std::str::from_utf8(bytes) {
+            Ok(text) => object(line, text, fields, sink),
+            Err(error) => sink(&Record {
+                line,
+                problem: Some(format!("byte {} is not UTF-8", error.valid_up_to() + 1)),
+                values: &Raw(bytes),
+            }),
+        },
+    )
+}
+
+/// A line whose values cannot be told.
+struct Raw<'line>(&'line [u8]);
+
+impl Values for Raw<'_> {
+    fn value(&self, _: usize) -> Option<&[u8]> {
+        None
+    }
+
+    fn raw(&self) -> Vec<u8> {
+        self.0.to_vec()
+    }
+}
+
+/// Gives each line that is not blank on, with its number.
+fn each(
+    file: &SourceFile,
+    input: data_file::Reader,
+    sink: &mut dyn FnMut(u64, &[u8]) -> Result<(), Ended>,
+) -> Result<(), ReadError> {
+    let mut input = BufReader::with_capacity(PIECE, input);
+    let mut line = Vec::new();
+    let mut number = 0;
+    loop {
+        line.clear();
+        let length = input
+            .read_until(b'\n', &mut line)
+            .map_err(|error| SourceError::from(file.error(&error)))?;
+        if length == 0 {
+            return Ok(());
+        }
+        number += 1;
+        let mut content = line.trim_ascii();
+        if number == 1 {
+            content = content.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(content);
+        }
+        if !content.is_empty() {
+            sink(number, content)?;
+        }
+    }
+}

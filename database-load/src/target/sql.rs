@@ -1,0 +1,80 @@
+//! Pieces of SQL.
+
+use crate::target::column::Column;
+use crate::target::table::Table;
+
+/// A name as SQL has it.
+pub(crate) fn identifier(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// A text as SQL has it.
+pub(crate) fn literal(text: &str) -> String {
+    let quoted = text.replace('\'', "''");
+    if quoted.contains('\\') {
+        format!(" E'{}'", quoted.replace('\\', "\\\\"))
+    } else {
+        format!("'{quoted}'")
+    }
+}
+
+/// The columns' names as SQL has them, separated by commas.
+pub(crate) fn list(columns: &[Column]) -> String {
+    names(columns.iter().map(|column| &*column.name))
+}
+
+/// Names as SQL has them, separated by commas.
+pub(crate) fn names<'name>(names: impl IntoIterator<Item = &'name str>) -> String {
+    let names: Vec<_> = names.into_iter().map(identifier).collect();
+    names.join(", ")
+}
+
+/// Whether the rows that two aliases stand for have the same key.
+pub(crate) fn same_key(table: &Table, one: &str, other: &str) -> String {
+    let conditions: Vec<_> = table
+        .key
+        .iter()
+        .map(|name| identifier(name))
+        .map(|name| format!("{one}.{name} = {other}.{name}"))
+        .collect();
+    conditions.join(" AND ")
+}
+
+/// Whether two aliases have different values in the columns that are not the key's. None if there are none.
+pub(crate) fn differs(table: &Table, columns: &[Column], one: &str, other: &str) -> Option<String> {
+    let values = |alias: &str| -> Vec<String> {
+        columns
+            .iter()
+            .filter(|column| !table.key.contains(&column.name))
+            .map(|column| {
+                let cast = if column.compares_as_text {
+                    "::text"
+                } else {
+                    ""
+                };
+                format!("{alias}.{}{cast}", identifier(&column.name))
+            })
+            .collect()
+    };
+    let one = values(one);
+    if one.is_empty() {
+        return None;
+    }
+    Some(format!(
+        "ROW({}) IS DISTINCT FROM ROW({})",
+        one.join(", "),
+        values(other).join(", ")
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_texts_are_quoted() {
+        assert_eq!(identifier("a\"b"), "\"a\"\"b\"");
+        assert_eq!(literal("it's"), "'it''s'");
+        assert_eq!(literal("a\\b'"), " E'a\\\\b'''");
+    }
+}
