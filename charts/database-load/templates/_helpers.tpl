@@ -116,6 +116,13 @@ capabilities:
   value: {{ printf "%ds" (int .Values.timeouts.databaseWaitSeconds) }}
 - name: LOAD_LOCK_TIMEOUT
   value: {{ printf "%ds" (int .Values.timeouts.loadLockSeconds) }}
+- name: LOAD_IF_RUNNING
+  value: {{ .Values.ifRunning }}
+{{- /* What the kubelet keeps as the container's termination message. */}}
+- name: LOAD_REPORT
+  value: /dev/termination-log
+- name: LOAD_WORK_DIR
+  value: /work
 {{- if include "database-load.dataVolume" . | fromYaml }}
 - name: DATA_DIR
   value: /etc/order-food/data

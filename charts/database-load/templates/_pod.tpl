@@ -28,6 +28,8 @@ containers:
       - name: password
         mountPath: /run/secrets/database
         readOnly: true
+      - name: work
+        mountPath: /work
       {{- if .Values.database.sslRootCertSecret.name }}
       - name: database-ca
         mountPath: /run/secrets/database-ca
@@ -46,6 +48,9 @@ volumes:
       items:
         - key: {{ .Values.database.load.passwordKey }}
           path: password
+  - name: work
+    emptyDir:
+      sizeLimit: {{ .Values.work.sizeLimit }}
   {{- with .Values.database.sslRootCertSecret }}
   {{- if .name }}
   - name: database-ca

@@ -14,6 +14,11 @@
     "context" . "container" "database-load" "role" .Values.database.load) }}
 - name: LOAD_LOCK_TIMEOUT
   value: {{ printf "%ds" (int .Values.timeouts.loadLockSeconds) }}
+{{- /* What the kubelet keeps as the container's termination message. */}}
+- name: LOAD_REPORT
+  value: /dev/termination-log
+- name: LOAD_WORK_DIR
+  value: /work
 {{- if include "order-food.dataConfigMap" . }}
 - name: DATA_DIR
   value: /etc/order-food/data

@@ -32,4 +32,10 @@ SELECT format('REVOKE INSERT, UPDATE, DELETE ON %s FROM %I, %I', oid::regclass, 
 FROM pg_class
 WHERE relname IN ('refinery_schema_history', 'refinery_schema_history_steps', 'refinery_schema_history_catalog')
     AND relnamespace = 'public'::regnamespace \gexec
+-- The API adds orders; what the loads bring, and what is known of them, it only reads. Default privileges cannot tell
+-- tables apart, so this holds from the first start on that finds the tables.
+SELECT format('REVOKE INSERT ON %s FROM %I', oid::regclass, :'api')
+FROM pg_class
+WHERE relname IN ('products', 'coupons', 'load_run', 'load_reject') AND relnamespace = 'public'::regnamespace
+    AND :'api' NOT IN (:'owner', :'loader') \gexec
 \endif
