@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import TypeVar
 
@@ -132,6 +134,28 @@ class Namespace:
     def pods(self, name: str = "order-food") -> list[dict]:
         return self.get("pods", "--selector", f"app.kubernetes.io/name={name}")["items"]
 
+    @contextmanager
+    def forwarded(self, target: str, port: int) -> Iterator[int]:
+        """A free port of this machine that leads to one of the cluster's."""
+        command = ["kubectl", "--context", self.context, "--namespace", self.name, "port-forward", target, f":{port}"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            try:
+                first = process.stdout.readline() if process.stdout else ""
+                match = re.search(r"127\.0\.0\.1:(\d+)", first)
+                assert match, first
+                yield int(match[1])
+            finally:
+                process.kill()
+
+    def order(self, **fields: str) -> tuple[int, dict]:
+        """Orders one product through the API; returns the answer's status and body."""
+        order = {"items": [{"productId": "1", "quantity": 1}], **fields}
+        with self.forwarded("service/order-food", 8080) as port:
+            connection = HTTPConnection("127.0.0.1", port, timeout=30)
+            connection.request("POST", "/api/order", json.dumps(order), {"api_key": "apitest"})
+            answer = connection.getresponse()
+            return answer.status, json.load(answer)
+
     def uids(self) -> set[str]:
         """What changes when any pod is replaced."""
         return {pod["metadata"]["uid"] for name in ("postgres", "order-food") for pod in self.pods(name)}
@@ -175,6 +199,30 @@ class Namespace:
                 "logs --selector app.kubernetes.io/part-of=order-food --all-containers --prefix --tail 30",
             )
         )
+
+
+def change_by_hand(namespace: Namespace, assignment: str) -> None:
+    """Changes products behind the loader's back, and has it forget that it knows them."""
+    namespace.psql(f"UPDATE products SET {assignment}; DELETE FROM load_run WHERE data_set = 'products'").succeeded()
+
+
+def start_load_that_waits(namespace: Namespace, job: str) -> None:
+    """Runs the CronJob while somebody holds a lock that its load needs, for a minute."""
+    holder = "BEGIN; LOCK TABLE products IN SHARE MODE; SELECT pg_sleep(60)"
+    namespace.kubectl(
+        "exec", "deployment/postgres", "--container", "postgres", "--",
+        "bash", "-c", f"psql -U postgres -d orderfood -c '{holder}' >/dev/null 2>&1 &",
+    ).succeeded()  # fmt: skip
+    namespace.kubectl("create", "job", job, "--from=cronjob/database-load").succeeded()
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'orderfood_loader' AND wait_event_type = 'Lock'"
+    until("the load waits", lambda: namespace.value(waiting) == "1")
+
+
+def report(status: dict) -> dict:
+    """What a container has left as its termination message, from its status."""
+    found = json.loads(status["state"]["terminated"]["message"])
+    assert isinstance(found, dict), found
+    return found
 
 
 RESTRICTED = {

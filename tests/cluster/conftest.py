@@ -99,7 +99,7 @@ def image(deployed: Deployed) -> Image:
 
 @pytest.fixture(scope="session")
 def derived_image(image: Image, request: pytest.FixtureRequest) -> Iterator[Callable[[str, dict[str, str]], Image]]:
-    """Makes a newer version of the image, with migrations of its own after the three that it has."""
+    """Makes a newer version of the image, with migrations of its own after those that it has."""
     made: list[Image] = []
 
     def derive(tag: str, migrations: dict[str, str]) -> Image:

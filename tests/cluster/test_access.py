@@ -20,6 +20,7 @@ from cluster import PATIENCE, RESTRICTED, Namespace, pod, until
         ("api", "DELETE FROM orders"),
         ("api", "INSERT INTO refinery_schema_history (version) VALUES (99)"),
         ("api", "DELETE FROM refinery_schema_history_catalog"),
+        ("loader", "INSERT INTO refinery_schema_history (version) VALUES (99)"),
         ("reader", "INSERT INTO orders (id) VALUES ('x')"),
         ("reader", "CREATE TEMPORARY TABLE mine ()"),
         ("owner", "CREATE ROLE mine"),
@@ -36,13 +37,30 @@ def test_a_role_is_refused_what_is_not_its_own(system: Namespace, role: str, que
     [
         ("owner", "CREATE SCHEMA more; DROP SCHEMA more"),
         ("loader", "UPDATE products SET price = price WHERE id = '1'"),
+        ("loader", "DELETE FROM load_run WHERE data_set = 'none'"),
         ("api", "INSERT INTO orders (id) VALUES ('by the api')"),
+        ("api", "SELECT count(*) FROM load_run, coupons"),
         ("reader", "SELECT count(*) FROM orders"),
         ("reader", "SELECT count(*) FROM refinery_schema_history"),
     ],
 )
 def test_a_role_may_do_its_work(system: Namespace, role: str, query: str) -> None:
     system.psql(query, f"orderfood_{role}", "postgres").succeeded()
+
+
+def test_after_a_restart_the_api_may_not_add_to_what_the_loader_writes(namespace: Namespace) -> None:
+    namespace.install("postgres").succeeded()
+    namespace.install("order-food", "replicaCount=1").succeeded()
+    namespace.kubectl("rollout", "restart", "deployment/postgres").succeeded()
+    namespace.kubectl("rollout", "status", "deployment/postgres", f"--timeout={PATIENCE}s").succeeded()
+    allowed = """SELECT string_agg(role || ' ' || name, ', ' ORDER BY role, name)
+                 FROM unnest(ARRAY['api', 'loader']) AS role,
+                      unnest(ARRAY['coupons', 'load_reject', 'load_run', 'orders', 'products']) AS name
+                 WHERE has_table_privilege('orderfood_' || role, name, 'INSERT')"""
+    loader = ", ".join(f"loader {name}" for name in ("coupons", "load_reject", "load_run", "orders", "products"))
+    assert namespace.value(allowed) == f"api orders, {loader}"
+    status, answer = namespace.order()
+    assert status == 200, answer
 
 
 def reaches(namespace: Namespace, image: str, name: str, labels: dict[str, str], target: str) -> bool:

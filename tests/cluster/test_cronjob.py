@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
-from cluster import Namespace, until
+from cluster import Namespace, change_by_hand, report, start_load_that_waits, until
 
 BAD = "id\\,name\\,price\\,category\n1\\,Chicken Waffle\\,12\\,Waffle\n2\\,Belgian Waffle\\,cheap\\,Waffle\n"
 
 
 def test_it_is_run_now(system: Namespace) -> None:
-    system.psql("UPDATE products SET price = 1 WHERE id IN ('1', '2')").succeeded()
+    change_by_hand(system, "price = 1 WHERE id IN ('1', '2')")
     system.kubectl("create", "job", "database-load-now", "--from=cronjob/database-load").succeeded()
     system.kubectl("wait", "--for=condition=Complete", "job/database-load-now", "--timeout=60s").succeeded()
     log = system.kubectl("logs", "job/database-load-now").succeeded()
-    assert "✓ database-load: products 0 inserted, 2 updated, 8 unchanged" in log, log
+    assert "✓ database-load: products 2 updated, 8 unchanged; coupons unchanged; " in log, log
     assert system.value("SELECT price FROM products WHERE id = '1'") == "12.99"
+    pods = system.get("pods", "--selector", "batch.kubernetes.io/job-name=database-load-now")["items"]
+    assert report(pods[0]["status"]["containerStatuses"][0])
     system.helm("test", "database-load").succeeded()
+
+
+def test_it_leaves_the_work_to_a_load_that_goes_on(system: Namespace) -> None:
+    change_by_hand(system, "price = price + 1")
+    start_load_that_waits(system, "first")
+    system.kubectl("create", "job", "second", "--from=cronjob/database-load").succeeded()
+    system.kubectl("wait", "--for=condition=Complete", "job/second", "--timeout=20s").succeeded()
+    assert "active" in system.get("job", "first")["status"]
+    system.psql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'").succeeded()
+    system.kubectl("wait", "--for=condition=Complete", "job/first", "--timeout=60s").succeeded()
+    assert system.value("SELECT price FROM products WHERE id = '1'") == "12.99"
 
 
 def test_bad_data_ends_the_job_at_once(system: Namespace) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from cluster import Image, Namespace, run
+from cluster import Image, Namespace, report, run
 from conftest import Deployed
 
 
@@ -14,14 +14,31 @@ def revisions(namespace: Namespace) -> str:
 
 def test_from_nothing_to_an_order(deployed: Deployed) -> None:
     for line in (
-        "✓ database-migration: orderfood is at version 3 create_order_items",
-        "✓ database-load: products ",
+        "✓ database-migration: orderfood is at version 6 create_coupons, 6 applied",
+        "✓ database-load: products 10 inserted; coupons 8 inserted; ",
         "✓ an order was placed through the API",
         "✓ order-food passes its test",
         "kubectl --context",
     ):
         assert line in deployed.output, deployed.output
     assert deployed.namespace.value("SELECT count(*) FROM orders") == "1"
+
+
+def test_the_load_of_each_pod_leaves_its_report(deployed: Deployed) -> None:
+    for pod in deployed.namespace.pods():
+        statuses = {status["name"]: status for status in pod["status"]["initContainerStatuses"]}
+        assert report(statuses["database-load"])
+
+
+def test_an_order_with_a_coupon_is_placed_if_the_coupon_is_valid(deployed: Deployed) -> None:
+    status, order = deployed.namespace.order(couponCode="HAPPYHRS")
+    assert status == 200, order
+    stored = deployed.namespace.value(f"SELECT coupon_code FROM orders WHERE id = '{order['id']}'")
+    assert stored == "HAPPYHRS"
+
+    status, answer = deployed.namespace.order(couponCode="SUPER100")
+    assert status == 422, answer
+    assert answer["message"] == 'couponCode "SUPER100" is not a valid coupon'
 
 
 def test_a_second_run_changes_nothing_and_says_so(deployed: Deployed) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from cluster import Image, Namespace, until
+from cluster import Image, Namespace, change_by_hand, start_load_that_waits, until
 
 SLOW = """-- +++++ UP
 CREATE TABLE slow ();
@@ -35,10 +35,10 @@ def finished_once(system: Namespace, version: int) -> None:
 def test_the_migrating_container_is_killed_on_its_node(
     system: Namespace, derived_image: Callable[..., Image], kill_container: Callable[[str], None]
 ) -> None:
-    pod = upgrade_until_it_sleeps(system, derived_image("killed", {"004_slow.sql": SLOW}))
+    pod = upgrade_until_it_sleeps(system, derived_image("killed", {"007_slow.sql": SLOW}))
     status = system.get("pod", pod["metadata"]["name"])["status"]["initContainerStatuses"][0]
     kill_container(status["containerID"].rpartition("/")[2])
-    finished_once(system, 4)
+    finished_once(system, 7)
     status = system.get("pod", pod["metadata"]["name"])["status"]["initContainerStatuses"][0]
     assert status["restartCount"] == 1, status
 
@@ -46,24 +46,17 @@ def test_the_migrating_container_is_killed_on_its_node(
 def test_postgres_is_deleted_in_the_middle_of_a_migration(
     system: Namespace, derived_image: Callable[..., Image]
 ) -> None:
-    migrations = {"004_slow.sql": SLOW, "005_slow.sql": SLOW.replace("slow", "slower")}
+    migrations = {"007_slow.sql": SLOW, "008_slow.sql": SLOW.replace("slow", "slower")}
     upgrade_until_it_sleeps(system, derived_image("deleted", migrations))
     system.kubectl("delete", "pod", "--selector", "app.kubernetes.io/name=postgres").succeeded()
     system.kubectl("rollout", "status", "deployment/postgres", "--timeout=120s").succeeded()
-    finished_once(system, 5)
+    finished_once(system, 8)
 
 
 def test_postgres_is_deleted_in_the_middle_of_a_load(system: Namespace) -> None:
-    system.psql("UPDATE products SET price = price + 1").succeeded()
+    change_by_hand(system, "price = price + 1")
     old = "SELECT count(*) FROM products WHERE price = 13.99 AND id = '1'"
-    holder = "BEGIN; LOCK TABLE products IN SHARE MODE; SELECT pg_sleep(60)"
-    system.kubectl(
-        "exec", "deployment/postgres", "--container", "postgres", "--",
-        "bash", "-c", f"psql -U postgres -d orderfood -c '{holder}' >/dev/null 2>&1 &",
-    ).succeeded()  # fmt: skip
-    system.kubectl("create", "job", "interrupted", "--from=cronjob/database-load").succeeded()
-    waiting = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'orderfood_loader' AND wait_event_type = 'Lock'"
-    until("the load waits", lambda: system.value(waiting) == "1")
+    start_load_that_waits(system, "interrupted")
     assert system.value(old) == "1"
     system.kubectl("delete", "pod", "--selector", "app.kubernetes.io/name=postgres").succeeded()
     system.kubectl("wait", "--for=condition=Complete", "job/interrupted", "--timeout=150s").succeeded()

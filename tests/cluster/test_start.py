@@ -13,13 +13,14 @@ def test_five_replicas_at_once_on_an_empty_database(namespace: Namespace) -> Non
     namespace.install("order-food", "replicaCount=5").succeeded()
     verdicts = [namespace.logs(pod, "database-migration", "--tail=1") for pod in namespace.ready_pods()]
     assert len(verdicts) == 5, verdicts
-    assert sum("3 applied" in verdict for verdict in verdicts) == 1, verdicts
+    assert sum("6 applied" in verdict for verdict in verdicts) == 1, verdicts
     assert sum("nothing to do" in verdict for verdict in verdicts) == 4, verdicts
     assert (
         namespace.value("SELECT string_agg(version::text, ' ' ORDER BY version) FROM refinery_schema_history")
-        == "1 2 3"
+        == "1 2 3 4 5 6"
     )
     assert namespace.value("SELECT count(*) FROM products") == "10"
+    assert namespace.value("SELECT count(*) FROM coupons") == "8"
 
     namespace.helm("test", "postgres", "--logs").succeeded()
     assert "works and offers 10 products" in namespace.helm("test", "order-food", "--logs").succeeded()

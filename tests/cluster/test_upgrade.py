@@ -45,12 +45,12 @@ def test_an_upgrade_with_a_migration_loses_no_request(
 ) -> None:
     with clients(system, postgres_image) as answers:
         until("answers before", lambda: only_good_answers(answers()))
-        system.image = derived_image("2", {"004_add_note.sql": ADDED_COLUMN})
+        system.image = derived_image("2", {"007_add_note.sql": ADDED_COLUMN})
         before = len(answers())
         system.install("order-food").succeeded()
         until("answers after", lambda: len(answers()) > before + 100)
         assert only_good_answers(answers())
-    assert history(system) == "1 2 3 4"
+    assert history(system) == "1 2 3 4 5 6 7"
 
 
 def test_a_failed_migration_leaves_the_old_pods_at_work(
@@ -59,7 +59,7 @@ def test_a_failed_migration_leaves_the_old_pods_at_work(
     old_pods = set(system.ready_pods())
     serving = system.image
     with clients(system, postgres_image) as answers:
-        system.image = derived_image("3", {"004_add_note.sql": ADDED_COLUMN, "005_add_customer.sql": BROKEN})
+        system.image = derived_image("3", {"007_add_note.sql": ADDED_COLUMN, "008_add_customer.sql": BROKEN})
         system.install("order-food", wait=False).succeeded()
         known = frozenset(pod["metadata"]["uid"] for pod in system.pods() if pod["metadata"]["name"] in old_pods)
         failed = system.until_init_container("database-migration", "waiting", known)
@@ -71,17 +71,17 @@ def test_a_failed_migration_leaves_the_old_pods_at_work(
         for part in (
             'relation "custommers" does not exist (SQLSTATE 42P01)',
             "ALTER TABLE orders ADD COLUMN customer_id bigint REFERENCES custommers;",
-            "state: the database is at version 4 add_note",
+            "state: the database is at version 7 add_note",
         ):
             assert part in message, message
         assert old_pods <= set(system.ready_pods())
         until("answers", lambda: only_good_answers(answers()))
-        assert history(system) == "1 2 3 4"
+        assert history(system) == "1 2 3 4 5 6 7"
 
-        system.image = derived_image("4", {"004_add_note.sql": ADDED_COLUMN, "005_add_customer.sql": FIXED})
+        system.image = derived_image("4", {"007_add_note.sql": ADDED_COLUMN, "008_add_customer.sql": FIXED})
         system.install("order-food").succeeded()
         assert only_good_answers(answers())
-    assert history(system) == "1 2 3 4 5"
+    assert history(system) == "1 2 3 4 5 6 7 8"
     system.image = replace(serving)
 
 
@@ -92,4 +92,4 @@ def test_an_older_image_starts_although_the_database_is_ahead(system: Namespace,
         assert only_good_answers(answers())
     pod = system.ready_pods()[0]
     assert "the database is ahead of this program by 2 migrations" in system.logs(pod, "database-migration")
-    assert history(system) == "1 2 3 4 5"
+    assert history(system) == "1 2 3 4 5 6 7 8"
