@@ -66,9 +66,10 @@ impl Progress {
         loop {
             tokio::time::sleep(bar.as_ref().map_or(INTERVAL, |_| TERMINAL_INTERVAL)).await;
             let line = self.line(self.started.elapsed());
-            match &bar {
-                Some(bar) => bar.show(line, self.percent()),
-                None => info!("{line}"),
+            if let Some(bar) = &bar {
+                bar.show(line, self.percent());
+            } else {
+                info!("{line}");
             }
         }
     }

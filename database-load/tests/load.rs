@@ -64,7 +64,7 @@ async fn the_ten_products_are_loaded_exactly() {
             .lines()
             .last()
             .unwrap()
-            .starts_with("✓ database-load: coupons 8 inserted; products 10 inserted; "),
+            .starts_with("✓ database-load: products 10 inserted; coupons 8 inserted; "),
         "{ended:?}"
     );
     let expected = include_str!("../data/products.csv").replace(',', "|");
@@ -83,7 +83,7 @@ async fn a_second_run_writes_nothing() {
     assert!(
         ended
             .stdout
-            .contains("✓ database-load: coupons unchanged; products unchanged; "),
+            .contains("✓ database-load: products unchanged; coupons unchanged; "),
         "{ended:?}"
     );
     assert_eq!(versions(&database).await, before);

@@ -59,9 +59,10 @@ async fn find_sources(manifest: Manifest) -> Result<Vec<(Arc<DataSet>, Source)>,
                     problem: Problem::Source(error.into()),
                 },
             })?;
-            match source {
-                Some(source) => found.push((Arc::new(data_set), source)),
-                None => tracing::info!("{}: no files, which is allowed", data_set.name),
+            if let Some(source) = source {
+                found.push((Arc::new(data_set), source));
+            } else {
+                tracing::info!("{}: no files, which is allowed", data_set.name);
             }
         }
         Ok(found)

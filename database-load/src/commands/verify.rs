@@ -47,7 +47,7 @@ pub async fn verify(settings: LoadSettings, shutdown: &Shutdown) -> Result<usize
                     work.data_set.name, work.table.name
                 ),
                 Some(difference) => {
-                    differing.push(format!("\n  {}: {difference}", work.data_set.name))
+                    differing.push(format!("\n  {}: {difference}", work.data_set.name));
                 }
             }
         }

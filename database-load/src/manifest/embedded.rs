@@ -12,17 +12,17 @@ pub(crate) struct EmbeddedFile {
 /// order-food's products, and the coupon codes that its public coupon files make valid.
 const FILES: [(&str, EmbeddedFile); 2] = [
     (
-        "coupons",
-        EmbeddedFile {
-            name: "coupons.csv",
-            content: include_bytes!("../../data/coupons.csv"),
-        },
-    ),
-    (
         "products",
         EmbeddedFile {
             name: "products.csv",
             content: include_bytes!("../../data/products.csv"),
+        },
+    ),
+    (
+        "coupons",
+        EmbeddedFile {
+            name: "coupons.csv",
+            content: include_bytes!("../../data/coupons.csv"),
         },
     ),
 ];

@@ -60,11 +60,14 @@ impl Values for Raw<'_> {
     }
 }
 
+/// Takes a line with its number.
+type LineSink<'sink> = dyn FnMut(u64, &[u8]) -> Result<(), Ended> + 'sink;
+
 /// Gives each line that is not blank on, with its number.
 fn each(
     file: &SourceFile,
     input: data_file::Reader,
-    sink: &mut dyn FnMut(u64, &[u8]) -> Result<(), Ended>,
+    sink: &mut LineSink<'_>,
 ) -> Result<(), ReadError> {
     let mut input = BufReader::with_capacity(PIECE, input);
     let mut line = Vec::new();
