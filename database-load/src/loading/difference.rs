@@ -10,11 +10,11 @@ use crate::loading::rows::row_hash;
 use crate::loading::staging::{Copy, Typing, create_staging, staging_name};
 use crate::loading::{
     Compared, Counts, DataSetWork, Detour, Reading, Staged, VanishedRows, detour, thorough,
-    vanished,
+    vanished, write,
 };
 use crate::manifest::Vanished;
 use crate::rejection::Rejections;
-use crate::target::sql::{list, names, same_key};
+use crate::target::sql::{list, names};
 use crate::target::statement_span;
 
 /// With more vanished rows than this, the server finds them instead of sending each.
@@ -30,7 +30,7 @@ pub(super) async fn compare(
         .instrument(statement_span("COPY", &work.table))
         .await?;
     let rows_before = existing.len() as u64;
-    let checksum = stage(transaction, work, reading, &mut existing)
+    let (checksum, staged) = stage(transaction, work, reading, &mut existing)
         .instrument(statement_span("COPY", &work.table))
         .await?;
     require_regular(transaction, work, &mut existing).await?;
@@ -45,7 +45,7 @@ pub(super) async fn compare(
         checksum: Some(checksum),
         vanished,
         rows_before,
-        staged: Staged::Differing,
+        staged: Staged::Differing(staged),
     })
 }
 
@@ -72,12 +72,13 @@ async fn read_table(
     Ok(Existing::new(hashes))
 }
 
+/// Stages the rows that the table does not have; returns the checksums of all rows and of those.
 async fn stage(
     transaction: &Transaction<'_>,
     work: &DataSetWork,
     mut reading: Reading,
     existing: &mut Existing,
-) -> Result<Checksum, Detour> {
+) -> Result<(Checksum, Checksum), Detour> {
     let name = staging_name(work.number);
     let columns = &work.layout.columns;
     create_staging(transaction, &name, &work.table, columns, Typing::Exact)
@@ -86,7 +87,7 @@ async fn stage(
     let mut copy = Copy::begin_staging(transaction, &name, columns)
         .await
         .map_err(|error| detour(work, error))?;
-    let mut checksum = Checksum::default();
+    let (mut checksum, mut staged) = (Checksum::default(), Checksum::default());
     while let Some(batch) = reading.next().await? {
         if !batch.rejected.is_empty() {
             return Err(Detour::Irregular);
@@ -95,10 +96,12 @@ async fn stage(
             checksum.add(row.hash);
             match existing.find(row.hash) {
                 Found::Same => {}
-                Found::New => copy
-                    .stage(batch.file, row, text)
-                    .await
-                    .map_err(|error| detour(work, error))?,
+                Found::New => {
+                    staged.add(row.hash);
+                    copy.stage(batch.file, row, text)
+                        .await
+                        .map_err(|error| detour(work, error))?;
+                }
                 Found::Again => return Err(Detour::Irregular),
             }
         }
@@ -108,7 +111,7 @@ async fn stage(
         .batch_execute(&format!("ANALYZE {name}"))
         .await
         .map_err(|error| work.database_error(error))?;
-    Ok(checksum)
+    Ok((checksum, staged))
 }
 
 /// Rows that only the server can refuse, and keys that the source has twice, are for the thorough way. The rows that
@@ -124,22 +127,11 @@ async fn require_regular(
     if !is_regular {
         return Err(Detour::Irregular);
     }
-    let columns = work.layout.columns.iter();
-    let columns: Vec<_> = columns
-        .map(|column| format!("target.{}", crate::target::sql::identifier(&column.name)))
-        .collect();
-    let query = format!(
-        "SELECT {columns} FROM {staging} AS source JOIN {table} AS target ON {same_key} WHERE {present}",
-        columns = columns.join(", "),
-        staging = staging_name(work.number),
-        table = work.table.qualified(),
-        same_key = same_key(&work.table, "source", "target"),
-        present = work.is_present("target"),
-    );
     let mut is_again = false;
-    read_back(transaction, &query, |row| {
-        // A row of the source equals this row of the table, and another has the same key and differs.
-        is_again |= existing.find(row_hash(row)) != Found::Same;
+    write::find_places(transaction, work, |row| {
+        // A row of the source equals this row of the table, and another has the same key and differs. Rows that are
+        // marked as vanished are not known.
+        is_again |= existing.find(row_hash(row)) == Found::Again;
     })
     .await
     .map_err(|error| work.database_error(error))?;

@@ -32,7 +32,6 @@ pub(crate) use difference::push_key;
 pub(crate) use read_back::{Checksum, read_back};
 pub(crate) use rows::{Reading, row_hash};
 pub(crate) use vanished::VanishedRows;
-pub(crate) use write::Change;
 pub use write::Sample;
 
 /// What is needed to load one data set.
@@ -91,8 +90,8 @@ pub(crate) struct Compared {
 pub(crate) enum Staged {
     /// In the table already.
     Written,
-    /// Those that differ, or may, are in the staging table.
-    Differing,
+    /// Those that differ are in the staging table, with their checksum and the places of the rows that they replace.
+    Differing(Checksum),
     /// All are in the staging table.
     All,
 }
@@ -236,20 +235,13 @@ impl Compared {
         work: &DataSetWork,
     ) -> Result<(), LoadError> {
         let written = match self.staged {
-            Staged::Written => Change {
-                inserted: self.counts.valid,
-                updated: 0,
-            },
-            Staged::Differing | Staged::All => write::write(transaction, work)
-                .await
-                .map_err(|error| work.database_error(error))?,
+            Staged::Written => write::check_written(transaction, work, self).await?,
+            Staged::Differing(staged) => write::write_differing(transaction, work, staged).await?,
+            Staged::All => write::write_all(transaction, work, self).await?,
         };
         self.counts.inserted = written.inserted;
         self.counts.updated = written.updated;
         self.counts.unchanged = self.counts.valid - written.inserted - written.updated;
-        if work.data_set.reads_back {
-            write::verify(transaction, work, self).await?;
-        }
         Ok(())
     }
 

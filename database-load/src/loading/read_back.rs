@@ -43,8 +43,17 @@ impl Checksum {
         query: &str,
     ) -> Result<Self, tokio_postgres::Error> {
         let mut checksum = Self::default();
-        read_back(transaction, query, |row| checksum.add(row_hash(row))).await?;
+        checksum.add_query(transaction, query).await?;
         Ok(checksum)
+    }
+
+    /// Adds the rows of a query; returns how many there are.
+    pub(crate) async fn add_query(
+        &mut self,
+        transaction: &Transaction<'_>,
+        query: &str,
+    ) -> Result<u64, tokio_postgres::Error> {
+        read_back(transaction, query, |row| self.add(row_hash(row))).await
     }
 }
 

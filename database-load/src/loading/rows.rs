@@ -17,7 +17,7 @@ use crate::target::Column;
 /// Rows are handed over in pieces of about this size, in bytes.
 const PIECE: usize = 64 * 1024;
 /// So many pieces are read ahead while the server is busy.
-const AHEAD: usize = 128;
+const AHEAD: usize = 192;
 /// A record longer than this is not kept when it is rejected, in bytes.
 const LONGEST_RECORD: usize = 64 * 1024;
 

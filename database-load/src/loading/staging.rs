@@ -16,6 +16,9 @@ pub(crate) const FILE: &str = "database_load_file";
 pub(crate) const NUMBER: &str = "database_load_number";
 /// The staging table's column with the line that a row comes from.
 pub(crate) const LINE: &str = "database_load_line";
+/// The staging table's columns with the place of the table's row that has the same key.
+pub(crate) const PLACE: &str = "database_load_place";
+pub(crate) const PARTITION: &str = "database_load_partition";
 /// COPY data is sent in pieces of this size, in bytes.
 const PIECE: usize = 64 * 1024;
 
@@ -56,7 +59,8 @@ pub(crate) async fn create_staging(
         .batch_execute(&format!(
             "DROP TABLE IF EXISTS {name};
              CREATE TEMPORARY TABLE {} ON COMMIT DROP AS
-             SELECT 0::integer AS {FILE}, 0::bigint AS {NUMBER}, 0::bigint AS {LINE}, {} FROM {} WITH NO DATA",
+             SELECT 0::integer AS {FILE}, 0::bigint AS {NUMBER}, 0::bigint AS {LINE},
+                    NULL::tid AS {PLACE}, NULL::oid AS {PARTITION}, {} FROM {} WITH NO DATA",
             name.trim_start_matches("pg_temp."),
             typed.join(", "),
             table.qualified()

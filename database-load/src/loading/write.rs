@@ -5,10 +5,10 @@ use tokio_postgres::Transaction;
 use tracing::Instrument;
 
 use crate::error::{LoadError, Problem};
-use crate::loading::read_back::Checksum;
-use crate::loading::staging::{FILE, NUMBER, staging_name};
-use crate::loading::{Compared, DataSetWork, Staged};
-use crate::target::sql::{differs, identifier, list, same_key};
+use crate::loading::read_back::{Checksum, read_back};
+use crate::loading::staging::{FILE, NUMBER, PARTITION, PLACE, staging_name};
+use crate::loading::{Compared, DataSetWork};
+use crate::target::sql::{columns_of, differs, identifier, list, same_key};
 use crate::target::statement_span;
 
 /// A column of this name is set to the time of the load where a row changes, unless the source itself has it.
@@ -49,28 +49,168 @@ impl std::fmt::Display for Sample {
     }
 }
 
-/// Writes the rows of the staging table that the target does not have, or has otherwise.
-pub(super) async fn write(
+/// Checks what was written to an empty table. The server counted what it got, so only a trigger or a rule of the table can
+/// have changed or left out rows; where there is one, or no value tells what another looks like, all of it is read back.
+pub(super) async fn check_written(
     transaction: &Transaction<'_>,
     work: &DataSetWork,
-) -> Result<Change, tokio_postgres::Error> {
-    let updated = match update(work) {
-        Some(statement) => {
-            transaction
-                .execute(&statement, &[])
-                .instrument(statement_span("UPDATE", &work.table))
-                .await?
-        }
-        None => 0,
-    };
-    let inserted = transaction
-        .execute(&insert(work), &[])
+    compared: &mut Compared,
+) -> Result<Change, LoadError> {
+    let table = work.table.qualified();
+    let columns = list(&work.layout.columns);
+    if work.table.may_change_rows || compared.checksum.is_none() {
+        let query = format!("SELECT {columns} FROM {table}");
+        let written = Checksum::of_query(transaction, &query)
+            .await
+            .map_err(|error| work.database_error(error))?;
+        let is_right = compared
+            .checksum
+            .map_or(written.rows == compared.counts.valid, |sent| {
+                sent == written
+            });
+        require(work, is_right)?;
+        compared.checksum = Some(written);
+    } else {
+        let rows = count(transaction, &format!("FROM {table}"))
+            .await
+            .map_err(|error| work.database_error(error))?;
+        require(work, rows == compared.counts.valid)?;
+    }
+    Ok(Change {
+        inserted: compared.counts.valid,
+        updated: 0,
+    })
+}
+
+/// Notes in the staging table which row of the target has the same key, so that they need to be joined only once; `take`
+/// gets each such row of the target.
+pub(super) async fn find_places(
+    transaction: &Transaction<'_>,
+    work: &DataSetWork,
+    take: impl FnMut(&[u8]),
+) -> Result<(), tokio_postgres::Error> {
+    let query = format!(
+        "UPDATE {staging} AS source SET {PLACE} = target.ctid, {PARTITION} = target.tableoid
+         FROM {table} AS target WHERE {same_key} RETURNING {columns}",
+        staging = staging_name(work.number),
+        table = work.table.qualified(),
+        same_key = same_key(&work.table, "target", "source"),
+        columns = columns_of("target", &work.layout.columns),
+    );
+    read_back(transaction, &query, take).await?;
+    Ok(())
+}
+
+/// Whether a row of the target is the one whose place was noted.
+fn same_place() -> String {
+    format!("target.ctid = source.{PLACE} AND target.tableoid = source.{PARTITION}")
+}
+
+/// Writes staged rows whose places are noted, all of which differ from the target's. What the server says it wrote is held
+/// against them: a trigger of the table may have changed or left out rows, which would be written again by each load.
+pub(super) async fn write_differing(
+    transaction: &Transaction<'_>,
+    work: &DataSetWork,
+    staged: Checksum,
+) -> Result<Change, LoadError> {
+    let mut written = Checksum::default();
+    let updated = update_by_place(transaction, work, &mut written)
+        .instrument(statement_span("UPDATE", &work.table))
+        .await
+        .map_err(|error| work.database_error(error))?;
+    let is_new = format!("{PLACE} IS NULL");
+    let query = format!(
+        "{} RETURNING {}",
+        insert(work, &is_new),
+        list(&work.layout.columns)
+    );
+    let inserted = written
+        .add_query(transaction, &query)
         .instrument(statement_span("INSERT", &work.table))
-        .await?;
+        .await
+        .map_err(|error| work.database_error(error))?;
+    require(work, written == staged)?;
     Ok(Change { inserted, updated })
 }
 
-fn insert(work: &DataSetWork) -> String {
+async fn update_by_place(
+    transaction: &Transaction<'_>,
+    work: &DataSetWork,
+    written: &mut Checksum,
+) -> Result<u64, tokio_postgres::Error> {
+    let Some(update) = update(work, &same_place(), None) else {
+        return Ok(0);
+    };
+    let returning = columns_of("target", &work.layout.columns);
+    // The planner takes each row for a read from disk, and would rather look at all rows of the table.
+    transaction
+        .batch_execute("SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off")
+        .await?;
+    let updated = written
+        .add_query(transaction, &format!("{update} RETURNING {returning}"))
+        .await?;
+    transaction
+        .batch_execute(
+            "SET LOCAL enable_hashjoin TO DEFAULT; SET LOCAL enable_mergejoin TO DEFAULT",
+        )
+        .await?;
+    Ok(updated)
+}
+
+/// Writes the staged rows that the target does not have, or has otherwise, and reads them back.
+pub(super) async fn write_all(
+    transaction: &Transaction<'_>,
+    work: &DataSetWork,
+    compared: &mut Compared,
+) -> Result<Change, LoadError> {
+    let database_error = |error| work.database_error(error);
+    let same_key = same_key(&work.table, "target", "source");
+    let changed = is_changed(work);
+    let updated = match update(work, &same_key, changed.as_deref()) {
+        Some(statement) => transaction
+            .execute(&statement, &[])
+            .instrument(statement_span("UPDATE", &work.table))
+            .await
+            .map_err(database_error)?,
+        None => 0,
+    };
+    let inserted = transaction
+        .execute(&insert(work, &is_new(work)), &[])
+        .instrument(statement_span("INSERT", &work.table))
+        .await
+        .map_err(database_error)?;
+
+    let staged = format!("FROM {} AS source", staging_name(work.number));
+    let both = format!(
+        "{staged} JOIN {} AS target ON {same_key}",
+        work.table.qualified()
+    );
+    let columns = columns_of("target", &work.layout.columns);
+    let written = Checksum::of_query(transaction, &format!("SELECT {columns} {both}"))
+        .await
+        .map_err(database_error)?;
+    let staged = count(transaction, &staged).await.map_err(database_error)?;
+    let differing = match differs(&work.table, &work.layout.columns, "target", "source") {
+        Some(differs) => count(transaction, &format!("{both} WHERE {differs}"))
+            .await
+            .map_err(database_error)?,
+        None => 0,
+    };
+    require(work, differing == 0 && written.rows == staged)?;
+    compared.checksum = Some(written);
+    Ok(Change { inserted, updated })
+}
+
+/// The table has what was written, unless the manifest does not ask for that.
+fn require(work: &DataSetWork, is_right: bool) -> Result<(), LoadError> {
+    if is_right || !work.data_set.reads_back {
+        Ok(())
+    } else {
+        Err(work.error(Problem::WrittenDiffers))
+    }
+}
+
+fn insert(work: &DataSetWork, is_new: &str) -> String {
     let names = list(&work.layout.columns);
     format!(
         "INSERT INTO {table} ({names}) OVERRIDING SYSTEM VALUE
@@ -78,7 +218,6 @@ fn insert(work: &DataSetWork) -> String {
          ORDER BY {FILE}, {NUMBER}",
         table = work.table.qualified(),
         staging = staging_name(work.number),
-        is_new = is_new(work),
     )
 }
 
@@ -100,29 +239,32 @@ fn is_changed(work: &DataSetWork) -> Option<String> {
     (!conditions.is_empty()).then(|| format!("({})", conditions.join(" OR ")))
 }
 
-fn update(work: &DataSetWork) -> Option<String> {
+/// The statement that updates the rows that `same` finds, where they are `changed`; nothing when there is nothing to set.
+fn update(work: &DataSetWork, same: &str, changed: Option<&str>) -> Option<String> {
     let table = &work.table;
     let columns = &work.layout.columns;
-    let changed = is_changed(work)?;
     let mut assignments: Vec<_> = columns
         .iter()
         .filter(|column| !table.key.contains(&column.name))
         .map(|column| identifier(&column.name))
         .map(|name| format!("{name} = source.{name}"))
         .collect();
+    if let Some(column) = work.used_mark_column() {
+        assignments.push(format!("{column} = NULL"));
+    }
+    if assignments.is_empty() {
+        return None;
+    }
     let is_in_source = columns.iter().any(|column| column.name == UPDATED_AT);
     if table.column(UPDATED_AT).is_some() && !is_in_source {
         assignments.push(format!("{UPDATED_AT} = CURRENT_TIMESTAMP"));
     }
-    if let Some(column) = work.used_mark_column() {
-        assignments.push(format!("{column} = NULL"));
-    }
+    let changed = changed.map_or_else(String::new, |changed| format!(" AND {changed}"));
     Some(format!(
-        "UPDATE {table} AS target SET {assignments} FROM {staging} AS source WHERE {same_key} AND {changed}",
+        "UPDATE {table} AS target SET {assignments} FROM {staging} AS source WHERE {same}{changed}",
         table = table.qualified(),
         assignments = assignments.join(", "),
         staging = staging_name(work.number),
-        same_key = same_key(table, "target", "source"),
     ))
 }
 
@@ -200,61 +342,5 @@ async fn sample(
         before: row.get(1),
         after: row.get(2),
     }));
-    Ok(())
-}
-
-/// Reads back what was written and holds it against the source. A trigger of the table may have changed or left out
-/// rows, which would be written again by each load.
-pub(super) async fn verify(
-    transaction: &Transaction<'_>,
-    work: &DataSetWork,
-    compared: &mut Compared,
-) -> Result<(), LoadError> {
-    let database_error = |error| work.database_error(error);
-    let columns: Vec<_> = work
-        .layout
-        .columns
-        .iter()
-        .map(|column| format!("target.{}", identifier(&column.name)))
-        .collect();
-    let columns = columns.join(", ");
-    let table = work.table.qualified();
-    let staging = staging_name(work.number);
-    let same = same_key(&work.table, "target", "source");
-    let query = match compared.staged {
-        Staged::Written => format!("SELECT {columns} FROM {table} AS target"),
-        Staged::Differing | Staged::All => {
-            format!("SELECT {columns} FROM {table} AS target JOIN {staging} AS source ON {same}")
-        }
-    };
-    let written = Checksum::of_query(transaction, &query)
-        .await
-        .map_err(database_error)?;
-    let is_right = match compared.staged {
-        // Without a canonical form of each value only the server could tell whether two of them are the same.
-        Staged::Written => compared
-            .checksum
-            .map_or(written.rows == compared.counts.valid, |sent| {
-                sent == written
-            }),
-        Staged::Differing | Staged::All => {
-            let rows = format!("FROM {staging} AS source");
-            let staged = count(transaction, &rows).await.map_err(database_error)?;
-            let differing = match differs(&work.table, &work.layout.columns, "target", "source") {
-                Some(differs) => {
-                    let rows = format!(
-                        "FROM {table} AS target JOIN {staging} AS source ON {same} WHERE {differs}"
-                    );
-                    count(transaction, &rows).await.map_err(database_error)?
-                }
-                None => 0,
-            };
-            differing == 0 && written.rows == staged
-        }
-    };
-    if !is_right {
-        return Err(work.error(Problem::WrittenDiffers));
-    }
-    compared.checksum = compared.checksum.or(Some(written));
     Ok(())
 }

@@ -23,6 +23,13 @@ pub(crate) fn list(columns: &[Column]) -> String {
     names(columns.iter().map(|column| &*column.name))
 }
 
+/// The columns of an alias, separated by commas.
+pub(crate) fn columns_of(alias: &str, columns: &[Column]) -> String {
+    let columns = columns.iter().map(|column| identifier(&column.name));
+    let columns: Vec<_> = columns.map(|name| format!("{alias}.{name}")).collect();
+    columns.join(", ")
+}
+
 /// Names as SQL has them, separated by commas.
 pub(crate) fn names<'name>(names: impl IntoIterator<Item = &'name str>) -> String {
     let names: Vec<_> = names.into_iter().map(identifier).collect();

@@ -22,6 +22,8 @@ pub(crate) struct Table {
     pub(crate) referenced_by: Vec<ForeignKey>,
     /// Which table it is and in which file its rows are: both change when its rows are made anew behind our back.
     pub(crate) state: String,
+    /// Whether a trigger or a rule may write other rows than those that are sent.
+    pub(crate) may_change_rows: bool,
     /// Whether the user may analyse it.
     pub(crate) may_be_analysed: bool,
 }
@@ -96,7 +98,9 @@ impl Table {
             .query_typed(
                 "SELECT class.oid, namespace.nspname::text, class.relname::text,
                         concat_ws('/', class.oid, pg_relation_filenode(class.oid)),
-                        pg_has_role(class.relowner, 'USAGE')
+                        pg_has_role(class.relowner, 'USAGE'),
+                        class.relkind = 'p' OR class.relhasrules OR EXISTS (
+                            SELECT FROM pg_trigger WHERE tgrelid = class.oid AND NOT tgisinternal)
                  FROM pg_class AS class
                  JOIN pg_namespace AS namespace ON namespace.oid = class.relnamespace
                  WHERE class.oid = to_regclass($1) AND class.relkind IN ('r', 'p')",
@@ -131,6 +135,7 @@ impl Table {
             referenced_by,
             state: identity.get(3),
             may_be_analysed: identity.get(4),
+            may_change_rows: identity.get(5),
         })
     }
 
