@@ -95,7 +95,7 @@ fn wait_for(mut condition: impl FnMut() -> bool) {
     let began = Instant::now();
     while !condition() {
         assert!(
-            began.elapsed() < Duration::from_secs(60),
+            began.elapsed() < Duration::from_mins(1),
             "it does not happen"
         );
         thread::sleep(Duration::from_millis(1));
@@ -216,7 +216,7 @@ mod model {
             })
     }
 
-    fn expected(contents: &[Vec<u8>], rule: Rule) -> (Vec<String>, Vec<(u64, u64, u64, u64)>) {
+    fn expected(contents: &[Vec<u8>], rule: Rule) -> (Vec<String>, Vec<[u64; 4]>) {
         let mut files_of: BTreeMap<&str, usize> = BTreeMap::new();
         let mut figures = Vec::new();
         for content in contents {
@@ -231,12 +231,12 @@ mod model {
                 .filter(is_valid)
                 .collect();
             let distinct: BTreeSet<&str> = codes.iter().copied().collect();
-            figures.push((
+            figures.push([
                 lines(content).count() as u64,
                 codes.len() as u64,
                 distinct.len() as u64,
                 not_text.count() as u64,
-            ));
+            ]);
             for code in distinct {
                 *files_of.entry(code).or_default() += 1;
             }
@@ -304,7 +304,7 @@ mod model {
             let found: Vec<_> = derived
                 .files
                 .iter()
-                .map(|FileFigures { lines, codes, distinct, not_text, .. }| (*lines, *codes, *distinct, *not_text))
+                .map(|FileFigures { lines, codes, distinct, not_text, .. }| [*lines, *codes, *distinct, *not_text])
                 .collect();
             prop_assert_eq!(found, figures);
         }
