@@ -8,6 +8,9 @@ const LONGEST_CHARACTER: usize = 4;
 
 /// A code, in the form in which it is sorted.
 pub(crate) trait Code: Ord + Sized {
+    /// The number of the first bucket of codes of this kind.
+    const FIRST_BUCKET: usize;
+
     /// The codes of a block of a scan.
     fn decode(block: &[u8]) -> impl Iterator<Item = Self>;
 

@@ -10,7 +10,7 @@ use crate::text::Text;
 use crate::workers::{self, Workers};
 use crate::{CouponError, Progress, Rule};
 
-/// The most memory for the codes of a bucket, in bytes; sorting may take as much again. With 313 million lines a bucket
+/// The most memory for the codes of a bucket, in bytes; growing may take as much again. With 313 million lines a bucket
 /// has 10 MB.
 const MEMORY: usize = 16 * 1024 * 1024;
 
@@ -25,46 +25,53 @@ pub(crate) struct Counted {
 
 /// Counts the codes of all buckets.
 pub(crate) fn all(scans: &[Scan], rule: Rule, progress: &Progress) -> Result<Counted, CouponError> {
-    let workers = Workers::new(2 * BUCKETS, progress);
-    let threads = available_parallelism()
-        .map_or(1, usize::from)
-        .min(workers::MOST);
-    let counted = workers.run(threads, || {
-        let mut counter = Counter::new(scans, rule.minimum_files, MEMORY, &workers);
+    let mut counted = Counted {
+        codes: Vec::new(),
+        distinct: vec![0; scans.len()],
+    };
+    for one in buckets::<Packed>(scans, rule, progress)?
+        .into_iter()
+        .chain(buckets::<Text>(scans, rule, progress)?)
+    {
+        counted.codes.extend(one.codes);
+        for (sum, distinct) in counted.distinct.iter_mut().zip(one.distinct) {
+            *sum += distinct;
+        }
+    }
+    Ok(counted)
+}
+
+/// Counts the codes of all buckets of a kind, and gives what each thread has counted.
+fn buckets<C: Code>(
+    scans: &[Scan],
+    rule: Rule,
+    progress: &Progress,
+) -> Result<Vec<Counted>, CouponError> {
+    let workers = Workers::new(BUCKETS, progress);
+    let threads = available_parallelism().map_or(1, usize::from);
+    workers.run(threads.min(workers::MOST), || {
+        let mut counter = Counter::<C>::new(scans, rule.minimum_files, MEMORY, &workers);
         while let Some(bucket) = workers.next() {
-            counter.count_bucket(bucket)?;
+            counter.count(bucket, 0..=u64::MAX)?;
         }
         Ok(counter.counted)
-    })?;
-    Ok(Counted {
-        distinct: (0..scans.len())
-            .map(|scan| counted.iter().map(|counted| counted.distinct[scan]).sum())
-            .collect(),
-        codes: counted
-            .into_iter()
-            .flat_map(|counted| counted.codes)
-            .collect(),
     })
 }
 
 /// Counts the codes of one bucket at a time.
-struct Counter<'a> {
+struct Counter<'a, C> {
     scans: &'a [Scan],
     minimum_files: usize,
     memory: usize,
     workers: &'a Workers<'a>,
+    /// Of a block that is read.
     content: Vec<u8>,
+    /// The different codes of each file in the bucket, sorted.
+    codes: Vec<Vec<C>>,
     counted: Counted,
 }
 
-/// Different codes of a bucket, those of each file sorted and behind those of the file before.
-struct Loaded<C> {
-    codes: Vec<C>,
-    /// How many are those of each file.
-    distinct: Vec<usize>,
-}
-
-impl<'a> Counter<'a> {
+impl<'a, C: Code> Counter<'a, C> {
     fn new(
         scans: &'a [Scan],
         minimum_files: usize,
@@ -77,6 +84,7 @@ impl<'a> Counter<'a> {
             memory,
             workers,
             content: Vec::new(),
+            codes: scans.iter().map(|_| Vec::new()).collect(),
             counted: Counted {
                 codes: Vec::new(),
                 distinct: vec![0; scans.len()],
@@ -84,84 +92,74 @@ impl<'a> Counter<'a> {
         }
     }
 
-    fn count_bucket(&mut self, bucket: usize) -> Result<(), CouponError> {
-        if bucket < BUCKETS {
-            self.count::<Packed>(bucket, 0..=u64::MAX)
-        } else {
-            self.count::<Text>(bucket, 0..=u64::MAX)
-        }
-    }
-
     /// Counts the codes of a bucket whose hashes are in a range: at once, or half by half where memory does not suffice.
-    fn count<C: Code>(
-        &mut self,
-        bucket: usize,
-        hashes: RangeInclusive<u64>,
-    ) -> Result<(), CouponError> {
-        let Some(Loaded {
-            mut codes,
-            distinct,
-        }) = self.load::<C>(bucket, &hashes)?
-        else {
+    fn count(&mut self, bucket: usize, hashes: RangeInclusive<u64>) -> Result<(), CouponError> {
+        if !self.load(bucket, &hashes)? {
             let middle = hashes.start().midpoint(*hashes.end());
-            self.count::<C>(bucket, *hashes.start()..=middle)?;
-            return self.count::<C>(bucket, middle + 1..=*hashes.end());
-        };
-        for (sum, distinct) in self.counted.distinct.iter_mut().zip(distinct) {
-            *sum += distinct as u64;
+            self.count(bucket, *hashes.start()..=middle)?;
+            return self.count(bucket, middle + 1..=*hashes.end());
         }
-        // Stable, since that makes use of what is sorted already.
-        codes.sort();
-        let alike = codes.chunk_by(|one, other| one == other);
-        let enough = alike.filter(|files| files.len() >= self.minimum_files);
-        self.counted
-            .codes
-            .extend(enough.map(|files| files[0].to_text()));
+        for (sum, codes) in self.counted.distinct.iter_mut().zip(&self.codes) {
+            *sum += codes.len() as u64;
+        }
+        self.find_valid();
         Ok(())
     }
 
-    /// None if there is not enough memory.
-    fn load<C: Code>(
-        &mut self,
-        bucket: usize,
-        hashes: &RangeInclusive<u64>,
-    ) -> Result<Option<Loaded<C>>, CouponError> {
+    /// Loads the codes of a bucket whose hashes are in a range; false if there is not enough memory.
+    fn load(&mut self, bucket: usize, hashes: &RangeInclusive<u64>) -> Result<bool, CouponError> {
         let is_divisible = hashes.start() < hashes.end();
-        let mut loaded = Loaded {
-            codes: Vec::new(),
-            distinct: Vec::new(),
-        };
-        let mut loaded_memory = 0;
-        for scan in self.scans {
-            let mut codes: Vec<C> = Vec::new();
+        let mut memory_before = 0;
+        for (scan, codes) in self.scans.iter().zip(&mut self.codes) {
+            codes.clear();
             let mut memory = 0;
-            for block in scan.blocks(bucket) {
+            for block in scan.blocks(C::FIRST_BUCKET + bucket) {
                 self.workers.check()?;
                 scan.read(block, &mut self.content)?;
-                for code in C::decode(&self.content).filter(|code| hashes.contains(&code.hash())) {
-                    memory += code.memory();
-                    codes.push(code);
-                }
-                if loaded_memory + memory > self.memory {
-                    memory = sort_and_deduplicate(&mut codes);
+                let loaded = codes.len();
+                codes.extend(C::decode(&self.content).filter(|code| hashes.contains(&code.hash())));
+                memory += memory_of(&codes[loaded..]);
+                if memory_before + memory > self.memory {
+                    sort_and_deduplicate(codes);
+                    memory = memory_of(codes);
                     // With less room than half, each further block would have to be sorted again.
-                    if loaded_memory + memory > self.memory / 2 && is_divisible {
-                        return Ok(None);
+                    if memory_before + memory > self.memory / 2 && is_divisible {
+                        return Ok(false);
                     }
                 }
             }
-            loaded_memory += sort_and_deduplicate(&mut codes);
-            loaded.distinct.push(codes.len());
-            loaded.codes.append(&mut codes);
+            sort_and_deduplicate(codes);
+            memory_before += memory_of(codes);
         }
-        Ok(Some(loaded))
+        Ok(true)
+    }
+
+    /// Goes through the codes of all files side by side.
+    fn find_valid(&mut self) {
+        let mut rests: Vec<&[C]> = self.codes.iter().map(Vec::as_slice).collect();
+        while let Some(least) = rests.iter().filter_map(|rest| rest.first()).min() {
+            let mut files = 0;
+            for rest in &mut rests {
+                if let Some((first, behind)) = rest.split_first()
+                    && first == least
+                {
+                    files += 1;
+                    *rest = behind;
+                }
+            }
+            if files >= self.minimum_files {
+                self.counted.codes.push(least.to_text());
+            }
+        }
     }
 }
 
-/// Gives the memory that the codes then take.
-fn sort_and_deduplicate<C: Code>(codes: &mut Vec<C>) -> usize {
+fn sort_and_deduplicate<C: Code>(codes: &mut Vec<C>) {
     codes.sort_unstable();
     codes.dedup();
+}
+
+fn memory_of<C: Code>(codes: &[C]) -> usize {
     codes.iter().map(C::memory).sum()
 }
 
@@ -189,6 +187,15 @@ mod tests {
         })
     }
 
+    fn count<C: Code>(scans: &[Scan], memory: usize, progress: &Progress) -> Counted {
+        let workers = Workers::new(BUCKETS, progress);
+        let mut counter = Counter::<C>::new(scans, 2, memory, &workers);
+        while let Some(bucket) = workers.next() {
+            counter.count(bucket, 0..=u64::MAX).unwrap();
+        }
+        counter.counted
+    }
+
     #[test]
     fn too_little_memory_for_a_bucket_changes_nothing() {
         let directory = tempfile::tempdir().unwrap();
@@ -208,12 +215,11 @@ mod tests {
             let work = WorkDirectory::lock(&directory.path().join("work"), 0, &progress).unwrap();
             let scans = scan::all(&files, rule, &work, &progress).unwrap();
             for memory in [0, 8, 100, 1_000] {
-                let workers = Workers::new(2 * BUCKETS, &progress);
-                let mut counter = Counter::new(&scans, rule.minimum_files, memory, &workers);
-                while let Some(bucket) = workers.next() {
-                    counter.count_bucket(bucket).unwrap();
-                }
-                let Counted { codes, distinct } = counter.counted;
+                let Counted { codes, distinct } = if begin == "a" {
+                    count::<Packed>(&scans, memory, &progress)
+                } else {
+                    count::<Text>(&scans, memory, &progress)
+                };
                 assert_eq!(distinct, [400, 200, 134, 100]);
                 // Those in the first file, which has all, and at least one other.
                 let expected = (0..400).filter(|number| number % 2 == 0 || number % 3 == 0);

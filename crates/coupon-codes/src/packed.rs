@@ -51,6 +51,8 @@ impl Packed {
 }
 
 impl Code for Packed {
+    const FIRST_BUCKET: usize = 0;
+
     fn decode(block: &[u8]) -> impl Iterator<Item = Self> {
         let (codes, _) = block.as_chunks();
         codes.iter().map(|code| Self(u64::from_le_bytes(*code)))

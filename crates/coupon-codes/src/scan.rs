@@ -13,7 +13,7 @@ use tempfile::NamedTempFile;
 
 use crate::code::{Code, Line};
 use crate::lines::{Pieces, split};
-use crate::text::{self, END};
+use crate::text::{self, END, Text};
 use crate::work_directory::work_error;
 use crate::workers::{self, Workers};
 use crate::{CodeFile, CouponError, Progress, Rule, WorkDirectory};
@@ -205,7 +205,11 @@ impl<'a> Buckets<'a> {
             file: work.temporary_file()?,
             blocks: Vec::new(),
             hash: ContentHash::of_bytes(&[]),
-            filling: vec![Vec::new(); 2 * BUCKETS],
+            // Few files have codes that are kept as text.
+            filling: [BLOCK, 0]
+                .into_iter()
+                .flat_map(|size| (0..BUCKETS).map(move |_| Vec::with_capacity(size)))
+                .collect(),
             figures: Figures::default(),
             found: 0,
         })
@@ -217,7 +221,7 @@ impl<'a> Buckets<'a> {
             match rule.line(line) {
                 Line::Packed(code) => self.add(bucket(code.hash()), &code.to_bytes(), &[])?,
                 Line::Text(code) => {
-                    self.add(BUCKETS + bucket(text::hash(code)), code, &[END])?;
+                    self.add(Text::FIRST_BUCKET + bucket(text::hash(code)), code, &[END])?;
                 }
                 Line::NotText => self.figures.not_text += 1,
                 Line::OtherLength => {}

@@ -3,6 +3,7 @@
 use siphasher::sip::SipHasher13;
 
 use crate::code::Code;
+use crate::scan::BUCKETS;
 
 /// A code of any characters but line feeds.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,6 +20,8 @@ pub(crate) fn hash(code: &[u8]) -> u64 {
 }
 
 impl Code for Text {
+    const FIRST_BUCKET: usize = BUCKETS;
+
     fn decode(block: &[u8]) -> impl Iterator<Item = Self> {
         block
             .split_inclusive(|byte| *byte == END)
