@@ -95,6 +95,7 @@ impl<'a, C: Code> Counter<'a, C> {
     /// Counts the codes of a bucket whose hashes are in a range: at once, or half by half where memory does not suffice.
     fn count(&mut self, bucket: usize, hashes: RangeInclusive<u64>) -> Result<(), CouponError> {
         if !self.load(bucket, &hashes)? {
+            self.codes.fill_with(Vec::new);
             let middle = hashes.start().midpoint(*hashes.end());
             self.count(bucket, *hashes.start()..=middle)?;
             return self.count(bucket, middle + 1..=*hashes.end());
