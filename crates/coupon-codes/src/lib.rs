@@ -25,8 +25,8 @@
 //! A finished scan of a file is kept in the work directory by the hash of the file's content, until
 //! [`WorkDirectory::clean`] removes it, so neither a run that is killed nor one whose results could not be stored makes
 //! the next one read the file again. Damage to a kept scan, such as a machine's crash may leave, is noticed, and the
-//! file is read again. What half-finished scans leave is removed by the next run, as are scans of files that are no
-//! longer asked for.
+//! file is read again. What a killed or stopped run leaves of half-finished scans is removed by the next one, as are scans
+//! of files that are no longer asked for; a run that fails removes it itself.
 
 mod code;
 mod count;

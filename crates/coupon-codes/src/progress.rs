@@ -24,7 +24,8 @@ impl Progress {
         self.lines.load(Ordering::Relaxed)
     }
 
-    /// Makes the derivation end within 100 milliseconds, with [`CouponError::Stopped`] unless it is done just then.
+    /// Makes the derivation end within 100 milliseconds, with [`CouponError::Stopped`] unless it is done just then. Only
+    /// the operating system may make it wait: for a disk, or while it removes what an earlier run has left.
     pub fn stop(&self) {
         self.stopped.store(true, Ordering::Relaxed);
     }

@@ -170,6 +170,7 @@ impl Scanning<'_> {
             .next()
             .map_err(|error| Reader::error(&file.path, &error))?
         {
+            self.progress.check().inspect_err(|_| buckets.leave())?;
             self.workers.check()?;
             let (lines, found) = (buckets.figures.lines, buckets.found);
             buckets.add_lines(piece, self.rule)?;
@@ -254,6 +255,11 @@ impl<'a> Buckets<'a> {
         self.blocks.push((bucket, block.len()));
         block.clear();
         Ok(())
+    }
+
+    /// Leaves the file to the next run: to remove a large one takes longer than a stop may.
+    fn leave(&mut self) {
+        self.file.disable_cleanup(true);
     }
 
     /// Only a scan that is complete gets its name.
