@@ -143,11 +143,13 @@ async fn three_programs_make_one_trace_and_lose_nothing() {
     assert_eq!(
         names(&load),
         [
+            "ANALYZE coupons",
+            "ANALYZE products",
+            "COPY coupons",
             "COPY products",
-            "INSERT products",
-            "UPDATE products",
             "connect",
             "database-load",
+            "load coupons",
             "load products",
             "lock",
         ]
