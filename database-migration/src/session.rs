@@ -54,6 +54,8 @@ pub(crate) struct Query<'sql> {
     pub(crate) summary: Option<&'sql str>,
     /// Whether it makes a transaction that has failed go on, so that it may only be sent after all before it succeeded.
     pub(crate) revives: bool,
+    /// Whether what ends the transaction may follow in the same message, since the server is sure to find its end.
+    pub(crate) is_delimited: bool,
 }
 
 impl<'sql> Query<'sql> {
@@ -63,6 +65,7 @@ impl<'sql> Query<'sql> {
             sql,
             summary: None,
             revives: false,
+            is_delimited: false,
         }
     }
 }
@@ -200,7 +203,7 @@ impl Session {
     /// Runs a query without a transaction around it. What it sets for the session holds.
     pub(crate) async fn run(&self, query: Query<'_>) -> Result<(), SessionError> {
         let outcome = self.pipeline(&[query]).await;
-        outcome.map_err(|Stopped { query, source }| SessionError::Query { query, source })
+        outcome.map_err(|Stopped { query, source, .. }| SessionError::Query { query, source })
     }
 
     /// Runs queries in one transaction, which sees nothing of what was set for the session before.
@@ -218,29 +221,48 @@ impl Session {
         self.transact_from("BEGIN", queries).await
     }
 
-    /// The last query is one of our own, and goes with COMMIT in one message.
+    /// The last query is one of our own. It goes with COMMIT in one message, and with the query before it where that may
+    /// share one, since each message costs an answer.
     async fn transact_from(&self, begin: &str, queries: &[Query<'_>]) -> Result<(), SessionError> {
         let Some((last, others)) = queries.split_last() else {
             return Ok(());
         };
         let commit = format!("{}; COMMIT", last.sql);
+        let end;
         let mut all = Vec::with_capacity(queries.len() + 1);
         all.push(Query::own(begin));
-        all.extend_from_slice(others);
-        all.push(Query::own(&commit));
-        match self.pipeline(&all).await {
-            Ok(()) => Ok(()),
-            Err(Stopped { query, source }) => {
-                if source.as_db_error().is_some() {
-                    // Left open where the COMMIT was not reached.
-                    let _ = self.connection.batch_execute("ROLLBACK").await;
-                }
-                Err(match query.checked_sub(1) {
-                    Some(query) if query < others.len() => SessionError::Query { query, source },
-                    _ => SessionError::Transaction(source),
-                })
+        match others.split_last() {
+            Some((before, alone)) if before.is_delimited => {
+                all.extend_from_slice(alone);
+                // It may end with a comment.
+                end = format!("{}\n;{commit}", before.sql);
+                all.push(Query {
+                    sql: &end,
+                    ..*before
+                });
+            }
+            _ => {
+                all.extend_from_slice(others);
+                all.push(Query::own(&commit));
             }
         }
+        let Err(Stopped {
+            query,
+            finished,
+            source,
+        }) = self.pipeline(&all).await
+        else {
+            return Ok(());
+        };
+        if source.as_db_error().is_some() {
+            // Left open where the COMMIT was not reached.
+            let _ = self.connection.batch_execute("ROLLBACK").await;
+        }
+        let is_end = query + 1 == all.len() && finished > 0;
+        Err(match query.checked_sub(1) {
+            Some(query) if query < others.len() && !is_end => SessionError::Query { query, source },
+            _ => SessionError::Transaction(source),
+        })
     }
 
     /// Sends queries without waiting for the answers of those before: after one that fails in a transaction the server
@@ -263,8 +285,9 @@ impl Session {
             };
             self.running.send_replace(Running::of(query));
             let span = span(query);
+            let mut finished = 0;
             let outcome = match answer {
-                Ok(answers) => drain(Box::pin(answers)).await,
+                Ok(answers) => drain(Box::pin(answers), &mut finished).await,
                 Err(error) => Err(error),
             };
             if let Err(source) = outcome
@@ -274,6 +297,7 @@ impl Session {
                 let is_answer = source.as_db_error().is_some();
                 failure = Some(Stopped {
                     query: answered,
+                    finished,
                     source,
                 });
                 if !is_answer {
@@ -350,12 +374,21 @@ impl AsyncMigrate for Session {
 /// The first of some queries that did not come to its end.
 struct Stopped {
     query: usize,
+    /// How many statements of its message had come to their end.
+    finished: usize,
     source: tokio_postgres::Error,
 }
 
-/// Reads an answer to its end.
-async fn drain(mut answer: Pin<Box<SimpleQueryStream>>) -> Result<(), tokio_postgres::Error> {
-    while answer.try_next().await?.is_some() {}
+/// Reads an answer to its end, and counts the statements that have `finished`.
+async fn drain(
+    mut answer: Pin<Box<SimpleQueryStream>>,
+    finished: &mut usize,
+) -> Result<(), tokio_postgres::Error> {
+    while let Some(message) = answer.try_next().await? {
+        if matches!(message, SimpleQueryMessage::CommandComplete(_)) {
+            *finished += 1;
+        }
+    }
     Ok(())
 }
 

@@ -262,6 +262,7 @@ impl<'run> Stepwise<'run> {
             sql: self.change.script.text(statement),
             summary: Some(&statement.summary),
             revives: false,
+            is_delimited: self.change.script.is_delimited(statement),
         }
     }
 

@@ -37,6 +37,7 @@ struct Part<'sql> {
     sql: std::borrow::Cow<'sql, str>,
     summary: Option<&'sql str>,
     revives: bool,
+    is_delimited: bool,
     /// The statement that an error of it belongs to.
     statement: Option<usize>,
 }
@@ -47,6 +48,7 @@ impl Part<'_> {
             sql: &self.sql,
             summary: self.summary,
             revives: self.revives,
+            is_delimited: self.is_delimited,
         }
     }
 }
@@ -58,6 +60,7 @@ fn parts<'sql>(change: &'sql Change<'_>, record: &'sql str) -> Vec<Part<'sql>> {
             sql: change.script.text(statement).into(),
             summary: Some(&statement.summary),
             revives: matches!(statement.kind, Kind::ReturnsToSavepoint),
+            is_delimited: change.script.is_delimited(statement),
             statement: Some(index),
         });
         if let Some(name) = &statement.index_unless_exists {
@@ -65,6 +68,7 @@ fn parts<'sql>(change: &'sql Change<'_>, record: &'sql str) -> Vec<Part<'sql>> {
                 sql: index::refusal_of_invalid(name).into(),
                 summary: None,
                 revives: false,
+                is_delimited: false,
                 statement: Some(index),
             });
         }
@@ -73,6 +77,7 @@ fn parts<'sql>(change: &'sql Change<'_>, record: &'sql str) -> Vec<Part<'sql>> {
         sql: record.into(),
         summary: None,
         revives: false,
+        is_delimited: false,
         statement: None,
     });
     parts

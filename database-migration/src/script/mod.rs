@@ -71,6 +71,12 @@ impl<'sql> Script<'sql> {
         &self.sql[statement.range.clone()]
     }
 
+    /// Whether the server is sure to find the end of a statement where the parser does. It may read a backslash in a
+    /// string otherwise.
+    pub(crate) fn is_delimited(&self, statement: &Statement) -> bool {
+        self.is_understood && !self.text(statement).contains('\\')
+    }
+
     /// The line that a statement begins on, counted from 0.
     pub(crate) fn line(&self, statement: &Statement) -> usize {
         self.sql[..statement.range.start].matches('\n').count()

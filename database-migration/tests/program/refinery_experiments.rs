@@ -224,7 +224,7 @@ async fn experiment_15_a_statement_ends_soon_after_its_client_was_killed() {
     )]);
     let mut killed = start(program(&database).env("MIGRATIONS_DIR", endless.path()));
     let sleeping = "SELECT count(*) > 0 FROM pg_stat_activity
-                    WHERE datname = current_database() AND query = 'SELECT pg_sleep(600);' AND state = 'active'";
+                    WHERE datname = current_database() AND query LIKE 'SELECT pg_sleep(600);%' AND state = 'active'";
     database.until(sleeping).await;
     killed.signal("KILL");
     killed.end();

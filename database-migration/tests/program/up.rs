@@ -443,3 +443,37 @@ async fn a_failed_statement_is_not_forgotten_by_a_return_to_a_savepoint() {
     assert_eq!(migrate(&database, files.path()).code, Some(0));
     assert!(table_exists(&database, "b").await && !table_exists(&database, "c").await);
 }
+
+#[tokio::test]
+async fn what_the_commit_refuses_is_not_blamed_on_the_last_statement() {
+    let database = Server::shared().database().await;
+    let files = directory(&[(
+        "1_a.sql",
+        "CREATE TABLE a (id int PRIMARY KEY, other int REFERENCES a DEFERRABLE INITIALLY DEFERRED);\n\
+         INSERT INTO a VALUES (1, 2);",
+    )]);
+    let ended = migrate(&database, files.path());
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(
+        ended.stderr.contains("1_a.sql:2: insert or update"),
+        "{ended:?}"
+    );
+    assert!(!table_exists(&database, "a").await);
+    assert_eq!(versions(&database).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn however_the_last_statement_ends_its_migration_is_recorded() {
+    let database = Server::shared().database().await;
+    let files = directory(&[
+        ("1_a.sql", "CREATE TABLE a () -- without a semicolon"),
+        ("2_b.sql", "CREATE TABLE b (); -- 'one quote"),
+        ("3_c.sql", "CREATE TABLE c (d text DEFAULT '\\'); /* ; */"),
+    ]);
+    let ended = migrate(&database, files.path());
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(versions(&database).await, ["1", "2", "3"]);
+    for table in ["a", "b", "c"] {
+        assert!(table_exists(&database, table).await);
+    }
+}
