@@ -89,8 +89,8 @@ async fn bring_up(
     }
     let plan = plan(&mut database, set, options)?;
     let mut prepared = Prepared::default();
-    prepared.add(&plan.pending)?;
     if options.dry_run || plan.pending.is_empty() && is_settled {
+        prepared.add(&plan.pending).await?;
         for file in &plan.pending {
             info!("would apply {} {}", file.version, file.name);
         }
@@ -105,11 +105,12 @@ async fn bring_up(
         });
     }
 
-    database.lock().await?;
+    // The server has much to do for the lock, so there is time for this meanwhile.
+    tokio::try_join!(prepared.add(&plan.pending), database.lock())?;
     database.create_history().await?;
     database.require_no_unfinished_down()?;
     let plan = self::plan(&mut database, set, options)?;
-    prepared.add(&plan.pending)?;
+    prepared.add(&plan.pending).await?;
     let current = apply(&database, &plan, &prepared).await?;
     if plan.pending.is_empty() {
         database.complete_description().await;
@@ -142,18 +143,19 @@ struct Prepared<'set>(BTreeMap<i64, Change<'set>>);
 impl<'set> Prepared<'set> {
     /// Takes migrations apart and checks them before anything runs, so that none is found to be impossible after others
     /// have changed the database.
-    fn add(&mut self, pending: &[&'set MigrationFile]) -> Result<(), FileError> {
+    async fn add(&mut self, pending: &[&'set MigrationFile]) -> Result<(), MigrationError> {
         let mut problems = Vec::new();
         for file in pending {
             if let Entry::Vacant(vacant) = self.0.entry(file.version) {
                 let change = vacant.insert(Change::up(file));
                 problems.extend(change.obstacles());
+                tokio::task::yield_now().await;
             }
         }
         if problems.is_empty() {
             Ok(())
         } else {
-            Err(FileError::Problems(problems))
+            Err(FileError::Problems(problems).into())
         }
     }
 }
