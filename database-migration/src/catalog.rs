@@ -212,7 +212,7 @@ fn watched(location: &Location) -> String {
              LEFT JOIN pg_class AS history ON history.oid = to_regclass({})
              WHERE namespace.nspname = {}
                 OR namespace.nspowner = history.relowner
-                   AND namespace.nspname <> 'public' AND namespace.nspname !~ '^pg_'
+                   AND namespace.nspname NOT IN ('public', 'information_schema') AND namespace.nspname !~ '^pg_'
                    AND NOT EXISTS (
                        SELECT FROM pg_class AS other
                        JOIN pg_attribute ON attrelid = other.oid AND attname = 'down_sql'

@@ -211,3 +211,14 @@ async fn repair_takes_over_what_the_files_say() {
         "DROP TABLE b;"
     );
 }
+
+#[tokio::test]
+async fn what_is_the_servers_own_is_not_described() {
+    let database = Server::shared().database().await;
+    let files = directory(&[("1_a.sql", "CREATE TABLE a ();")]);
+    assert_eq!(migrate(&database, files.path()).code, Some(0));
+    let described = database
+        .values("SELECT object FROM refinery_schema_history_catalog ORDER BY object")
+        .await;
+    assert_eq!(described, ["table public.a"]);
+}
