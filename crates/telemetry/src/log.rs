@@ -6,6 +6,7 @@ use environment::{Environment, SettingError};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::Layer;
+use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::writer::{BoxMakeWriter, MakeWriterExt};
@@ -78,7 +79,7 @@ where
     let writer = output.writer();
     let layer = tracing_subscriber::fmt::layer().with_writer(writer);
     match format {
-        Format::Text => layer.event_format(Text).boxed(),
+        Format::Text => layer.event_format(Text).fmt_fields(Text).boxed(),
         Format::Json => layer
             .json()
             .flatten_event(true)
@@ -111,6 +112,13 @@ where
         let mut message = Message(String::new());
         event.record(&mut message);
         writeln!(writer, "{}", message.0)
+    }
+}
+
+/// The fields of spans, which no line shows.
+impl<'writer> FormatFields<'writer> for Text {
+    fn format_fields<R: RecordFields>(&self, _writer: Writer<'writer>, _fields: R) -> fmt::Result {
+        Ok(())
     }
 }
 
