@@ -9,7 +9,7 @@ use crate::error::LoadError;
 use crate::loading::rows::records_of;
 use crate::loading::staging::{Copy, FILE, LINE, NUMBER, Typing, create_staging, staging_name};
 use crate::loading::{Compared, Counts, DataSetWork, Reading, Staged, VanishedRows, vanished};
-use crate::manifest::Duplicates;
+use crate::manifest::{Duplicates, Vanished};
 use crate::rejection::{KEPT, Rejection, Rejections};
 use crate::target::sql::{identifier, literal, names};
 use crate::target::{Column, ForeignKey, statement_span};
@@ -466,7 +466,7 @@ impl Thorough<'_> {
     }
 
     async fn vanished(&self) -> Result<VanishedRows, tokio_postgres::Error> {
-        if self.has_unknown_keys {
+        if self.has_unknown_keys && self.work.vanished_policy() != Vanished::Keep {
             warn!(
                 "{}: rejected rows have keys that cannot be read, so no row of {} is taken as vanished",
                 self.work.data_set.name, self.work.table.name

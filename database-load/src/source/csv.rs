@@ -1,14 +1,13 @@
 //! CSV as RFC 4180 has it, with a header.
 
-use std::io::{BufRead, BufReader, Chain, Read};
+use std::io::{BufReader, Chain, Read};
 
 use ::csv::{ByteRecord, QuoteStyle, Reader, ReaderBuilder, Terminator, WriterBuilder};
 
 use crate::manifest::{CsvOptions, Encoding};
-use crate::source::text::decoded;
+use crate::source::text::{decoded, skip_byte_order_mark};
 use crate::source::{ReadError, Record, Sink, SourceError, SourceFile, Values};
 
-const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 /// Input is read in pieces of this size, in bytes.
 const PIECE: usize = 64 * 1024;
 
@@ -28,8 +27,7 @@ pub(super) fn header_record(
     options: &CsvOptions,
 ) -> Result<Vec<u8>, SourceError> {
     let csv = CsvFile::open(file, input, options)?;
-    let line = raw(&csv.record, options.delimiter);
-    Ok(line.trim_ascii_end().to_vec())
+    Ok(raw(&csv.record, options.delimiter))
 }
 
 /// Reads the rows below the header.
@@ -83,10 +81,7 @@ impl<'file> CsvFile<'file> {
         options: &CsvOptions,
     ) -> Result<Self, SourceError> {
         let mut input = BufReader::with_capacity(PIECE, input);
-        let start = input.fill_buf().map_err(|error| file.error(&error))?;
-        if start.starts_with(BYTE_ORDER_MARK) {
-            input.consume(BYTE_ORDER_MARK.len());
-        }
+        skip_byte_order_mark(&mut input).map_err(|error| file.error(&error))?;
         // The newline at the end of the last line may be missing in the file, but not for the line numbers.
         let reader = ReaderBuilder::new()
             .flexible(true)
@@ -104,6 +99,7 @@ impl<'file> CsvFile<'file> {
         };
         csv.advance()?;
         csv.has_carriage_returns = ends_with_carriage_return(&csv.record);
+        csv.unify_line_end();
         csv.header = csv
             .record
             .iter()
@@ -131,8 +127,13 @@ impl<'file> CsvFile<'file> {
 
     /// The line of the next row and what is wrong with it as a whole; none at the end.
     fn next(&mut self) -> Result<Option<(u64, Option<String>)>, SourceError> {
-        if !self.advance()? {
-            return Ok(None);
+        loop {
+            if !self.advance()? {
+                return Ok(None);
+            }
+            if !self.is_blank_line() {
+                break;
+            }
         }
         // The reader stands behind the row's last line; blank lines before the row are not part of it.
         let newlines_inside = self
@@ -144,6 +145,14 @@ impl<'file> CsvFile<'file> {
         let line = self.reader.position().line() - 1 - newlines_inside as u64;
         let problem = self.unify_line_end().or_else(|| self.field_count_problem());
         Ok(Some((line, problem)))
+    }
+
+    /// The reader leaves lines out that hold nothing, but not those that hold a carriage return.
+    fn is_blank_line(&self) -> bool {
+        self.header.len() > 1
+            && self.has_carriage_returns
+            && self.record.len() == 1
+            && &self.record[0] == b"\r"
     }
 
     /// Takes the carriage return of the row's line end away. Where lines end differently, a carriage return may as well

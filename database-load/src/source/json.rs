@@ -8,6 +8,7 @@ use std::io::{BufReader, Read};
 use serde::de::{DeserializeSeed, Deserializer, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::source::text::skip_byte_order_mark;
 use crate::source::{Ended, ReadError, Record, Sink, SourceError, SourceFile, Values};
 
 /// Input is read in pieces of this size, in bytes.
@@ -67,25 +68,30 @@ pub(super) fn object(
     fields: &[String],
     sink: &mut Sink<'_>,
 ) -> Result<(), Ended> {
-    let mut values = JsonValues {
-        text,
-        values: vec![None; fields.len()],
-    };
-    let problem = match serde_json::from_str::<BTreeMap<String, &RawValue>>(text) {
-        Ok(members) => {
-            for (value, field) in values.values.iter_mut().zip(fields) {
-                *value = members.get(field).and_then(|member| text_of(member));
-            }
-            None
+    let (values, problem) = match values_of(text, fields) {
+        Ok(values) => (values, None),
+        Err(error) => {
+            let is_json = error.is_data();
+            let expected = if is_json { "not an object" } else { "not JSON" };
+            (
+                vec![None; fields.len()],
+                Some(format!("{expected}: {error}")),
+            )
         }
-        Err(error) if error.is_data() => Some(format!("not an object: {error}")),
-        Err(error) => Some(format!("not JSON: {error}")),
     };
     sink(&Record {
         line,
         problem,
-        values: &values,
+        values: &JsonValues { text, values },
     })
+}
+
+fn values_of(text: &str, fields: &[String]) -> serde_json::Result<Vec<Option<String>>> {
+    let members: BTreeMap<String, &RawValue> = serde_json::from_str(text)?;
+    let members = fields.iter().map(|field| members.get(field));
+    members
+        .map(|member| member.map_or(Ok(None), |value| text_of(value)))
+        .collect()
 }
 
 struct JsonValues<'record> {
@@ -104,12 +110,12 @@ impl Values for JsonValues<'_> {
 }
 
 /// A string's characters; anything else as it is written, so that no digit of a number is lost. None for null.
-fn text_of(value: &RawValue) -> Option<String> {
-    let text = value.get();
-    if text == "null" {
-        return None;
+fn text_of(value: &RawValue) -> serde_json::Result<Option<String>> {
+    match value.get() {
+        "null" => Ok(None),
+        string if string.starts_with('"') => serde_json::from_str(string).map(Some),
+        other => Ok(Some(other.to_owned())),
     }
-    Some(serde_json::from_str::<String>(text).unwrap_or_else(|_| text.to_owned()))
 }
 
 /// Takes an element's line and text.
@@ -121,10 +127,9 @@ fn elements(
     sink: &mut ElementSink<'_>,
 ) -> Result<(), ReadError> {
     let line = Cell::new(1);
-    let input = CountingLines {
-        input: BufReader::with_capacity(PIECE, input),
-        line: &line,
-    };
+    let mut input = BufReader::with_capacity(PIECE, input);
+    skip_byte_order_mark(&mut input).map_err(|error| SourceError::from(file.error(&error)))?;
+    let input = CountingLines { input, line: &line };
     let mut is_ended = false;
     let mut deserializer = serde_json::Deserializer::from_reader(input);
     let outcome = deserializer

@@ -131,6 +131,11 @@ fn rows(
             });
         }
     }
+    if fields.is_empty() && !formats.contains(&Format::Csv) {
+        // Objects name their fields themselves; where there are none, no field is missing.
+        let needed = table.columns.iter().filter(|column| table.needs(column));
+        fields.extend(needed.map(|column| data_set.field_of(&column.name).to_owned()));
+    }
     Ok((formats, fields))
 }
 
@@ -151,9 +156,7 @@ fn require(
     columns: &[Column],
 ) -> Result<(), LayoutError> {
     let missing = table.columns.iter().find(|column| {
-        let is_needed =
-            table.key.contains(&column.name) || (column.is_required && !column.has_default);
-        is_needed && !columns.iter().any(|loaded| loaded.name == column.name)
+        table.needs(column) && !columns.iter().any(|loaded| loaded.name == column.name)
     });
     match missing {
         None => Ok(()),

@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader};
 
 use crate::source::json::{Names, object};
+use crate::source::text::skip_byte_order_mark;
 use crate::source::{Ended, ReadError, Record, Sink, SourceError, SourceFile, Values};
 
 /// Input is read in pieces of this size, in bytes.
@@ -72,6 +73,7 @@ fn each(
     let mut input = BufReader::with_capacity(PIECE, input);
     let mut line = Vec::new();
     let mut number = 0;
+    skip_byte_order_mark(&mut input).map_err(|error| SourceError::from(file.error(&error)))?;
     loop {
         line.clear();
         let length = input
@@ -81,10 +83,7 @@ fn each(
             return Ok(());
         }
         number += 1;
-        let mut content = line.trim_ascii();
-        if number == 1 {
-            content = content.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(content);
-        }
+        let content = line.trim_ascii();
         if !content.is_empty() {
             sink(number, content)?;
         }

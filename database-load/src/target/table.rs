@@ -144,6 +144,11 @@ impl Table {
         format!("{}.{}", identifier(&self.schema), identifier(&self.name))
     }
 
+    /// Whether a row cannot be loaded without the column.
+    pub(crate) fn needs(&self, column: &Column) -> bool {
+        self.key.contains(&column.name) || (column.is_required && !column.has_default)
+    }
+
     /// The column of this name.
     pub(crate) fn column(&self, name: &str) -> Option<&Column> {
         self.columns.iter().find(|column| column.name == name)

@@ -1,0 +1,6 @@
+//! The program as its users meet it: run for real, on a real server.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod formats;
+mod support;
