@@ -51,7 +51,13 @@ pub async fn rejects(
             rejection.reason
         );
     }
-    Ok(file(&rejections))
+    let (kept, lost): (Vec<_>, Vec<_>) = rejections
+        .into_iter()
+        .partition(|rejection| is_header(rejection) || !rejection.record.is_empty());
+    if !lost.is_empty() {
+        tracing::warn!("{} rows are too long to be kept", lost.len());
+    }
+    Ok(file(&kept))
 }
 
 /// The first line of a file stands among its rejected rows, as line 0; what it says of the format is its reason.
