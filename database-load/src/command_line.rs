@@ -72,6 +72,9 @@ struct Load {
     /// Say what would change, with some of the rows, and write nothing
     #[arg(long)]
     dry_run: bool,
+    /// Compare every row even where the source was loaded before, since somebody else may have changed the table
+    #[arg(long)]
+    force: bool,
     /// What to do if another load is at work (variable LOAD_IF_RUNNING)
     #[arg(long, value_enum, value_name = "CHOICE")]
     if_running: Option<IfRunning>,
@@ -149,6 +152,7 @@ pub fn main() -> ExitCode {
     match command.unwrap_or(Command::Load(load)) {
         Command::Load(choices) => PROGRAM.run(environment, async |context| {
             let overrides = Overrides {
+                is_forced: choices.force,
                 if_running: choices.if_running,
                 report: choices.report,
                 ..options.overrides()

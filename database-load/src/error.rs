@@ -5,7 +5,7 @@ use connection::{ConnectError, describe, sqlstate};
 use coupon_codes::CouponError;
 use exit_code::{ExitCode, Failure};
 
-use crate::manifest::ManifestError;
+use crate::manifest::{ManifestError, percent};
 use crate::rejection::Rejections;
 use crate::source::{LayoutError, SourceError};
 use crate::target::TableError;
@@ -78,14 +78,14 @@ pub enum Problem {
     #[error("codes are derived from files on disk only")]
     CodesInMemory,
     /// More rows than allowed cannot be loaded.
-    #[error("{rejected} of {read} rows cannot be loaded{}; nothing was loaded{rejections}", allowance(*.allowed))]
+    #[error("{rejected} of {read} rows cannot be loaded{guard}; nothing was loaded{rejections}")]
     BadData {
         /// How many rows the source holds.
         read: u64,
         /// How many of them cannot be loaded.
         rejected: u64,
-        /// How many may be rejected.
-        allowed: u64,
+        /// The guard that does not allow it; nothing where none may be rejected at all.
+        guard: String,
         /// Which, and why.
         rejections: Rejections,
     },
@@ -104,9 +104,9 @@ pub enum Problem {
     },
     /// Too much of the table is not in the source.
     #[error(
-        "{vanished} of the table's {rows} rows are not in the source, more than the {:.0}% that the guard \
+        "{vanished} of the table's {rows} rows are not in the source, more than the {} that the guard \
          largest_shrink allows; nothing was loaded",
-        .limit * 100.0
+        percent(*.limit)
     )]
     Shrinks {
         /// How many rows of the table are not in the source.
@@ -144,19 +144,13 @@ impl LoadError {
     }
 }
 
-fn allowance(allowed: u64) -> String {
-    if allowed == 0 {
-        String::new()
-    } else {
-        format!(", more than the guards allow ({allowed})")
-    }
-}
-
+/// Which row or key it is about, and which statement.
 fn context(error: &tokio_postgres::Error) -> String {
-    error
-        .as_db_error()
-        .and_then(|answer| answer.where_())
-        .map_or_else(String::new, |context| format!("\n  where: {context}"))
+    let answer = error.as_db_error();
+    let detail = answer.and_then(|answer| answer.detail());
+    let place = answer.and_then(|answer| answer.where_());
+    let detail = detail.map_or_else(String::new, |detail| format!("\n  {detail}"));
+    detail + &place.map_or_else(String::new, |place| format!("\n  where: {place}"))
 }
 
 fn hint_of_history(error: &tokio_postgres::Error) -> &'static str {
@@ -172,12 +166,17 @@ fn hint_of_history(error: &tokio_postgres::Error) -> &'static str {
 fn exit_code_of_database(error: &tokio_postgres::Error) -> ExitCode {
     match error.code() {
         Some(state) if sqlstate::is_lock_not_available(state) => ExitCode::LockTimeout,
-        // Class 22 is "data exception", class 23 "integrity constraint violation".
-        Some(state) if state.code().starts_with("22") || state.code().starts_with("23") => {
-            ExitCode::BadData
-        }
+        _ if is_refusal(error) => ExitCode::BadData,
         _ => ExitCode::Failed,
     }
+}
+
+/// Whether the server refuses what a row holds.
+pub(crate) fn is_refusal(error: &tokio_postgres::Error) -> bool {
+    // Class 22 is "data exception", class 23 "integrity constraint violation".
+    error
+        .code()
+        .is_some_and(|state| state.code().starts_with("22") || state.code().starts_with("23"))
 }
 
 impl Problem {
@@ -225,6 +224,7 @@ impl Problem {
             Self::Source(_) | Self::Layout(LayoutError::Header { .. } | LayoutError::Source(_)) => {
                 "correct the source and run again"
             }
+            Self::Database(error) if is_refusal(error) => "correct the source and run again",
             Self::Layout(_)
             | Self::Table(TableError::NoKey(_) | TableError::NotUnique { .. })
             | Self::CodesInMemory => "correct the manifest",
@@ -268,7 +268,7 @@ impl Failure for LoadError {
             Self::History { .. } => "run database-migration first",
             Self::Output { .. } => "name a file that can be written",
             Self::Differs { .. } => {
-                "run database-load to bring the tables to the state of their sources"
+                "run database-load --force to bring the tables to the state of their sources"
             }
             Self::Terminated => "run again; the table is as it was before",
         };

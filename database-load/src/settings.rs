@@ -30,6 +30,8 @@ pub struct LoadSettings {
     pub origin: Origin,
     /// Only data sets of these names; all if there are none.
     pub only: Vec<String>,
+    /// Whether a source and a table that are known to be the same are compared nevertheless.
+    pub is_forced: bool,
     /// What to do if another load is at work.
     pub if_running: IfRunning,
     /// A file that gets the report in JSON.
@@ -74,6 +76,8 @@ pub struct Overrides {
     pub manifest: Option<String>,
     /// Only data sets of these names.
     pub only: Vec<String>,
+    /// Whether a source and a table that are known to be the same are compared nevertheless.
+    pub is_forced: bool,
     /// What to do if another load is at work.
     pub if_running: Option<IfRunning>,
     /// A file that gets the report.
@@ -140,6 +144,7 @@ impl LoadSettings {
             connection: ConnectionSettings::from_environment(environment)?,
             origin,
             only: overrides.only,
+            is_forced: overrides.is_forced,
             if_running,
             report: overrides
                 .report

@@ -17,7 +17,7 @@ use crate::commands::{Prepared, blocking, find_sources, manifest, prepare, rejec
 use crate::error::{LoadError, Problem};
 use crate::history::{self, LastRun, Outcome, Run};
 use crate::loading::{Compared, Counts, DataSetWork, Purpose, compare};
-use crate::manifest::Content;
+use crate::manifest::{Content, Vanished};
 use crate::metrics;
 use crate::rejection::Rejection;
 use crate::report::{self, DataSetReport, Summary, milliseconds};
@@ -115,7 +115,7 @@ impl LoadRun {
         let mut changed = Vec::new();
         for prepared in prepared {
             // Known without the lock: whoever has nothing to do need not wait for a long load of somebody else.
-            match unchanged(&*connection, &prepared).await? {
+            match self.known(&*connection, &prepared).await? {
                 Some(last) => self.note_unchanged(&connection, &prepared, &last).await?,
                 None => changed.push(prepared),
             }
@@ -133,6 +133,18 @@ impl LoadRun {
         }
         connection.close().await;
         Ok(())
+    }
+
+    /// The last run of a data set, if the same again would change nothing, and need not be looked for.
+    async fn known(
+        &self,
+        client: &impl tokio_postgres::GenericClient,
+        prepared: &Prepared,
+    ) -> Result<Option<LastRun>, LoadError> {
+        if self.settings.is_forced {
+            return Ok(None);
+        }
+        unchanged(client, prepared).await
     }
 
     async fn note_unchanged(
@@ -322,7 +334,7 @@ impl LoadRun {
         number: usize,
     ) -> Result<Written, LoadError> {
         // Another run may have loaded the same before this one got the lock.
-        if let Some(last) = unchanged(transaction, prepared).await? {
+        if let Some(last) = self.known(transaction, prepared).await? {
             return Ok(Written::Before(last));
         }
         let work = prepared.work(number, &self.settings.work_directory).await?;
@@ -537,7 +549,9 @@ async fn unchanged(
     };
     let is_same = last.source_hash == Some(prepared.source.hash.to_string())
         && last.mapping_hash.as_ref() == Some(&prepared.mapping_hash)
-        && last.table_state.as_ref() == Some(&prepared.table.state);
+        && last.table_state.as_ref() == Some(&prepared.table.state)
+        // What had to be kept may be gone without another source.
+        && (last.counts.kept == 0 || prepared.data_set.vanished != Some(Vanished::Delete));
     if !is_same || last.counts.valid == 0 {
         return Ok(last_if(last, is_same));
     }

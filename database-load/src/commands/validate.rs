@@ -63,11 +63,11 @@ async fn validate_rows(work: &DataSetWork) -> Result<(), LoadError> {
     }
     rejections.sort();
     let rejected = rejections.count();
-    if rejected > work.data_set.guards.rejects {
+    if let Some(guard) = work.data_set.guards.against_rejects(rejected, read) {
         return Err(work.error(Problem::BadData {
             read,
             rejected,
-            allowed: work.data_set.guards.rejects,
+            guard,
             rejections,
         }));
     }

@@ -20,8 +20,8 @@ use std::sync::Arc;
 use tokio_postgres::Transaction;
 
 use crate::codes::Codes;
-use crate::error::{LoadError, Problem};
-use crate::manifest::{DataSet, Vanished};
+use crate::error::{LoadError, Problem, is_refusal};
+use crate::manifest::{DataSet, Vanished, share};
 use crate::progress::Progress;
 use crate::rejection::Rejections;
 use crate::source::{Layout, Source, SourceError};
@@ -216,11 +216,7 @@ async fn is_empty(transaction: &Transaction<'_>, work: &DataSetWork) -> Result<b
 
 /// A refusal of rows by the server leads to the thorough way, which names them.
 pub(crate) fn detour(work: &DataSetWork, error: tokio_postgres::Error) -> Detour {
-    // Class 22 is "data exception", class 23 "integrity constraint violation".
-    let is_refusal = error
-        .code()
-        .is_some_and(|state| state.code().starts_with("22") || state.code().starts_with("23"));
-    if is_refusal {
+    if is_refusal(&error) {
         Detour::Irregular
     } else {
         Detour::Failed(work.database_error(error))
@@ -268,13 +264,11 @@ impl Compared {
     pub(crate) fn guard(&mut self, work: &DataSetWork) -> Result<(), Problem> {
         let guards = &work.data_set.guards;
         let counts = self.counts;
-        if counts.rejected > guards.rejects
-            || share(counts.rejected, counts.read) > guards.reject_share
-        {
+        if let Some(guard) = guards.against_rejects(counts.rejected, counts.read) {
             return Err(Problem::BadData {
                 read: counts.read,
                 rejected: counts.rejected,
-                allowed: guards.rejects,
+                guard,
                 rejections: std::mem::take(&mut self.rejections),
             });
         }
@@ -299,12 +293,4 @@ impl Compared {
         }
         Ok(())
     }
-}
-
-#[allow(clippy::cast_precision_loss)]
-fn share(part: u64, whole: u64) -> f64 {
-    if whole == 0 {
-        return 0.0;
-    }
-    part as f64 / whole as f64
 }

@@ -7,7 +7,7 @@ use crate::loading::staging::staging_name;
 use crate::loading::{Counts, DataSetWork};
 use crate::manifest::Vanished;
 use crate::target::sql::{identifier, names, same_key};
-use crate::target::statement_span;
+use crate::target::{ForeignKey, statement_span};
 
 /// How many rows there are, and whether their keys stand in a table of the session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +44,8 @@ impl VanishedRows {
                     .await?;
             }
             Vanished::Delete => {
+                spare_referenced(transaction, work).await?;
+                spare_held(transaction, work).await?;
                 counts.deleted = transaction
                     .execute(&delete(work), &[])
                     .instrument(statement_span("DELETE", &work.table))
@@ -64,9 +66,8 @@ impl VanishedRows {
         match work.vanished_policy() {
             Vanished::Mark if self.is_listed => counts.marked = self.count,
             Vanished::Delete if self.is_listed => {
-                let query = format!("SELECT count(*) {}", unreferenced(work));
-                let count: i64 = transaction.query_one(&query, &[]).await?.get(0);
-                counts.deleted = count.cast_unsigned();
+                let spared = spare_referenced(transaction, work).await?;
+                counts.deleted = self.count - spared;
             }
             Vanished::Keep | Vanished::Mark | Vanished::Delete => {}
         }
@@ -147,45 +148,90 @@ fn mark(work: &DataSetWork) -> String {
     )
 }
 
-/// Rows that others refer to stay, whatever those foreign keys would do; so do rows that somebody holds this moment,
-/// which may be about to be referred to.
 fn delete(work: &DataSetWork) -> String {
     format!(
-        "WITH locked AS MATERIALIZED (
-             SELECT {key} {rows} ORDER BY {key} FOR UPDATE OF target SKIP LOCKED
-         )
-         DELETE FROM {table} AS target USING locked WHERE {is_locked}",
-        key = key_of_target(work),
-        rows = unreferenced(work),
-        table = work.table.qualified(),
-        is_locked = same_key(&work.table, "target", "locked"),
-    )
-}
-
-/// Vanished rows that no other row refers to.
-fn unreferenced(work: &DataSetWork) -> String {
-    let references = work.table.referenced_by.iter();
-    let references: String = references
-        .map(|reference| {
-            let columns = reference.from_columns.iter().zip(&reference.to_columns);
-            let conditions: Vec<_> = columns
-                .map(|(from, to)| {
-                    format!("reference.{} = target.{}", identifier(from), identifier(to))
-                })
-                .collect();
-            format!(
-                " AND NOT EXISTS (SELECT FROM {} AS reference WHERE {})",
-                reference.from,
-                conditions.join(" AND ")
-            )
-        })
-        .collect();
-    format!(
-        "FROM {table} AS target JOIN {vanished} AS vanished ON {is_vanished} WHERE true{references}",
+        "DELETE FROM {table} AS target USING {vanished} AS vanished WHERE {is_vanished}",
         table = work.table.qualified(),
         vanished = table_name(work.number),
         is_vanished = same_key(&work.table, "target", "vanished"),
     )
+}
+
+/// Rows that others refer to stay, whatever those foreign keys would do: they are taken off the list. Returns how many.
+async fn spare_referenced(
+    transaction: &Transaction<'_>,
+    work: &DataSetWork,
+) -> Result<u64, tokio_postgres::Error> {
+    if work.table.referenced_by.is_empty() {
+        return Ok(0);
+    }
+    let statement = referenced(work);
+    let mut count = 0;
+    loop {
+        let spared = transaction.execute(&statement, &[]).await?;
+        count += spared;
+        // A row that stays may refer to another one of its own table.
+        if spared == 0
+            || !work
+                .table
+                .referenced_by
+                .iter()
+                .any(ForeignKey::is_within_table)
+        {
+            return Ok(count);
+        }
+    }
+}
+
+/// Takes rows off the list that are referred to by a row that does not vanish itself.
+fn referenced(work: &DataSetWork) -> String {
+    let vanished = table_name(work.number);
+    let references = work.table.referenced_by.iter().map(|reference| {
+        let columns = reference.from_columns.iter().zip(&reference.to_columns);
+        let mut conditions: Vec<_> = columns
+            .map(|(from, to)| format!("reference.{} = target.{}", identifier(from), identifier(to)))
+            .collect();
+        if reference.is_within_table() {
+            conditions.push(format!(
+                "NOT EXISTS (SELECT FROM {vanished} AS other WHERE {})",
+                same_key(&work.table, "reference", "other")
+            ));
+        }
+        format!(
+            "EXISTS (SELECT FROM {} AS reference WHERE {})",
+            reference.from,
+            conditions.join(" AND ")
+        )
+    });
+    format!(
+        "DELETE FROM {vanished} AS vanished USING {table} AS target WHERE {is_vanished} AND ({references})",
+        table = work.table.qualified(),
+        is_vanished = same_key(&work.table, "target", "vanished"),
+        references = references.collect::<Vec<_>>().join(" OR "),
+    )
+}
+
+/// Rows that somebody holds this moment, who may be about to refer to them, are taken off the list as well.
+async fn spare_held(
+    transaction: &Transaction<'_>,
+    work: &DataSetWork,
+) -> Result<(), tokio_postgres::Error> {
+    let statement = format!(
+        "WITH locked AS MATERIALIZED (
+             SELECT {key} FROM {table} AS target JOIN {vanished} AS vanished ON {is_vanished}
+             ORDER BY {key} FOR UPDATE OF target SKIP LOCKED
+         )
+         DELETE FROM {vanished} AS vanished WHERE NOT EXISTS (SELECT FROM locked WHERE {is_locked})",
+        key = key_of_target(work),
+        table = work.table.qualified(),
+        vanished = table_name(work.number),
+        is_vanished = same_key(&work.table, "target", "vanished"),
+        is_locked = same_key(&work.table, "vanished", "locked"),
+    );
+    if transaction.execute(&statement, &[]).await? > 0 {
+        spare_referenced(transaction, work).await?;
+    }
+    Ok(())
 }
 
 fn key_of_target(work: &DataSetWork) -> String {

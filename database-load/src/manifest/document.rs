@@ -146,6 +146,14 @@ fn data_set(name: &str, entry: Entry, directory: &Path) -> Result<DataSet, Strin
             },
         },
     };
+    let mut fields = BTreeMap::new();
+    for (column, field) in &entry.columns.0 {
+        if let Some(other) = fields.insert(field, column) {
+            return Err(format!(
+                "columns: {other} and {column} are both filled from {field:?}"
+            ));
+        }
+    }
     if entry.mark_column.is_some()
         && entry
             .vanished
@@ -153,6 +161,8 @@ fn data_set(name: &str, entry: Entry, directory: &Path) -> Result<DataSet, Strin
     {
         return Err("mark_column goes with `vanished: mark` only".to_owned());
     }
+    // Whoever names the column wants rows to be marked.
+    let marking = entry.mark_column.as_ref().map(|_| Vanished::Mark);
     let files = Files::Matching {
         directory: directory.to_owned(),
         patterns,
@@ -164,7 +174,7 @@ fn data_set(name: &str, entry: Entry, directory: &Path) -> Result<DataSet, Strin
         columns: entry.columns.0,
         ignore: entry.ignore,
         key: entry.key,
-        vanished: entry.vanished.or(defaults.vanished),
+        vanished: entry.vanished.or(marking).or(defaults.vanished),
         mark_column: entry.mark_column.unwrap_or(defaults.mark_column),
         duplicates: entry.duplicates,
         guards: Guards {

@@ -303,6 +303,38 @@ impl Default for CsvOptions {
     }
 }
 
+impl Guards {
+    /// The guard that does not allow so many of the rows read to be rejected, as a message has it.
+    pub(crate) fn against_rejects(&self, rejected: u64, read: u64) -> Option<String> {
+        let by_guard = |limit: String, guard: &str| {
+            format!(", more than the {limit} that the guard {guard} allows")
+        };
+        if rejected > self.rejects {
+            let limit = Some(self.rejects).filter(|limit| *limit > 0);
+            return Some(
+                limit.map_or_else(String::new, |limit| by_guard(limit.to_string(), "rejects")),
+            );
+        }
+        (share(rejected, read) > self.reject_share)
+            .then(|| by_guard(percent(self.reject_share), "reject_share"))
+    }
+}
+
+/// A share from 0 to 1.
+#[allow(clippy::cast_precision_loss)]
+pub(crate) fn share(part: u64, whole: u64) -> f64 {
+    if whole == 0 {
+        return 0.0;
+    }
+    part as f64 / whole as f64
+}
+
+/// A share as the manifest has it.
+pub(crate) fn percent(share: f64) -> String {
+    // A percentage such as 2.5 is no sum of powers of two.
+    format!("{}%", (share * 1e6).round() / 1e4)
+}
+
 impl Default for Guards {
     fn default() -> Self {
         Self {

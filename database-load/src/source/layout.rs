@@ -1,6 +1,6 @@
 //! Which field of the source goes into which column of the table.
 
-use crate::manifest::{Content, DataSet, Format, ManifestError};
+use crate::manifest::{Content, DataSet, Format, ManifestError, Vanished};
 use crate::source::{Source, SourceError, field_names};
 use crate::target::{Column, Table};
 
@@ -55,6 +55,7 @@ impl Layout {
         };
         let columns = data_set.columns_of(&fields, table)?;
         require(data_set, source, table, &columns)?;
+        data_set.require_mark_column(table, &columns)?;
         let key = table
             .key
             .iter()
@@ -178,12 +179,32 @@ impl DataSet {
         self.columns.get(column).map_or(column, String::as_str)
     }
 
-    /// The column that a field goes into.
+    /// The column that a field goes into: the one that the manifest says, otherwise that of its name.
     fn column_of<'table>(&self, field: &str, table: &'table Table) -> Option<&'table Column> {
-        table
-            .columns
-            .iter()
-            .find(|column| self.field_of(&column.name) == field)
+        let mapped = self.columns.iter().find(|(_, source)| *source == field);
+        match mapped {
+            Some((column, _)) => table.column(column),
+            None if self.columns.contains_key(field) => None,
+            None => table.column(field),
+        }
+    }
+
+    /// Where vanished rows are to be marked, there must be a column for it.
+    fn require_mark_column(&self, table: &Table, columns: &[Column]) -> Result<(), LayoutError> {
+        let name = &self.mark_column;
+        let problem = if self.vanished != Some(Vanished::Mark) {
+            return Ok(());
+        } else if table.column(name).is_none() {
+            format!("the table {} has no column {name:?}", table.name)
+        } else if columns.iter().any(|column| column.name == *name) {
+            format!("the column {name:?} is filled from the source")
+        } else {
+            return Ok(());
+        };
+        Err(LayoutError::Columns {
+            data_set: self.name.clone(),
+            problem: format!("vanished rows cannot be marked: {problem}"),
+        })
     }
 
     fn columns_of(&self, fields: &[String], table: &Table) -> Result<Vec<Column>, LayoutError> {

@@ -11,8 +11,6 @@ pub(crate) struct Column {
     pub(crate) type_name: String,
     pub(crate) is_required: bool,
     pub(crate) has_default: bool,
-    /// Whether its type has no equality of its own, so that its text is compared.
-    pub(crate) compares_as_text: bool,
 }
 
 /// What can be checked before the server sees a value. Other types are left to the server.
@@ -240,7 +238,6 @@ mod tests {
             type_name: String::new(),
             is_required,
             has_default: false,
-            compares_as_text: false,
         }
     }
 

@@ -54,10 +54,11 @@ pub(crate) fn differs(table: &Table, columns: &[Column], one: &str, other: &str)
             .iter()
             .filter(|column| !table.key.contains(&column.name))
             .map(|column| {
-                let cast = if column.compares_as_text {
-                    "::text"
-                } else {
+                // Not every type has an equality, and to some 1.0 equals 1.00.
+                let cast = if column.kind.is_canonical() {
                     ""
+                } else {
+                    "::text"
                 };
                 format!("{alias}.{}{cast}", identifier(&column.name))
             })

@@ -50,6 +50,13 @@ pub(crate) struct ForeignKey {
     pub(crate) to_columns: Vec<String>,
 }
 
+impl ForeignKey {
+    /// Whether rows refer to others of the same table.
+    pub(crate) fn is_within_table(&self) -> bool {
+        self.from == self.to
+    }
+}
+
 /// Why a table cannot be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum TableError {
@@ -160,9 +167,8 @@ async fn columns(client: &Client, oid: u32) -> Result<Vec<Column>, tokio_postgre
         .query_typed(
             "SELECT attribute.attname::text, attribute.atttypid, attribute.atttypmod,
                     format_type(attribute.atttypid, attribute.atttypmod),
-                    attribute.attnotnull,
-                    attribute.atthasdef OR attribute.attidentity <> '',
-                    kind.typcategory = 'G' OR kind.typname IN ('json', 'xml')
+                    attribute.attnotnull OR kind.typnotnull,
+                    attribute.atthasdef OR attribute.attidentity <> '' OR kind.typdefault IS NOT NULL
              FROM pg_attribute AS attribute
              JOIN pg_type AS kind ON kind.oid = attribute.atttypid
              WHERE attribute.attrelid = $1 AND attribute.attnum > 0
@@ -177,7 +183,6 @@ async fn columns(client: &Client, oid: u32) -> Result<Vec<Column>, tokio_postgre
         type_name: row.get(3),
         is_required: row.get(4),
         has_default: row.get(5),
-        compares_as_text: row.get(6),
     };
     Ok(rows.iter().map(column).collect())
 }

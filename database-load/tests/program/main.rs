@@ -3,5 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod formats;
+mod guards;
+mod policies;
 mod rejects;
+mod skipping;
 mod support;
+mod tables;
+mod types;
