@@ -190,7 +190,7 @@ fn encoded(text: &str, encoding: Encoding) -> io::Result<Vec<u8>> {
         .map_err(|_| io::Error::other(format!("{text:?} cannot be written as Latin-1")))
 }
 
-/// Numbers and truth as JSON has them, JSON as it is, anything else as a text.
+/// Numbers and truth as JSON has them, anything else as a text; also JSON that would be read as something else.
 fn write_json(
     output: &mut Output,
     value: Option<Vec<u8>>,
@@ -200,14 +200,27 @@ fn write_json(
         return output.write_all(b"null");
     };
     match kind {
-        Kind::Integer { .. } | Kind::Decimal { .. } => output.write_all(&value),
+        Kind::Integer { .. } => output.write_all(&value),
+        Kind::Decimal { .. } if value != b"NaN" => output.write_all(&value),
         Kind::Boolean => output.write_all(if value == b"t" { b"true" } else { b"false" }),
-        Kind::Other if matches!(&**type_name, "json" | "jsonb") => output.write_all(&value),
-        Kind::Text { .. } | Kind::Other => {
+        Kind::Other if is_json(type_name) && reads_as_itself(&value) => output.write_all(&value),
+        Kind::Text { .. } | Kind::Decimal { .. } | Kind::Other => {
             let text: Cow<'_, str> = String::from_utf8_lossy(&value);
             serde_json::to_writer(output, &text).map_err(io::Error::from)
         }
     }
+}
+
+fn is_json(type_name: &str) -> bool {
+    matches!(type_name, "json" | "jsonb")
+}
+
+/// A string would be read as its characters, null as NULL, and a newline would end the row.
+fn reads_as_itself(json: &[u8]) -> bool {
+    !json.starts_with(b"\"")
+        && json.trim_ascii() == json
+        && json != b"null"
+        && !json.contains(&b'\n')
 }
 
 #[cfg(test)]
