@@ -2,12 +2,16 @@
 
 use std::future::Future;
 use std::io::Write as _;
+use std::time::Duration;
 
 use environment::Environment;
 use exit_code::{ExitCode, Failure};
 use shutdown::Shutdown;
 use telemetry::{LogOutput, Telemetry};
 use tracing::{Instrument, Span, error, field, info, info_span};
+
+/// How long threads may take to end that read a file or look up a name when the program is asked to stop.
+const LEFT_THREADS: Duration = Duration::from_millis(300);
 
 /// A program, as its users know it.
 #[derive(Debug, Clone, Copy)]
@@ -144,7 +148,7 @@ impl Program {
         };
 
         let outcome = self.runtime().and_then(|runtime| {
-            runtime.block_on(async {
+            let outcome = runtime.block_on(async {
                 let shutdown = Shutdown::listen()?;
                 let context = Context {
                     environment,
@@ -152,7 +156,9 @@ impl Program {
                     span,
                 };
                 Ok(work(context).instrument(run.clone()).await)
-            })
+            });
+            runtime.shutdown_timeout(LEFT_THREADS);
+            outcome
         });
         let _in_run = run.enter();
         match outcome {

@@ -1,8 +1,8 @@
 //! The server crashes at any moment: the runner does not hang, and the next run goes on where it stopped.
 
 use test_postgres::Server;
+use test_proof::{prove, size};
 
-use crate::rounds::{prove, size};
 use crate::scenario::{Direction, LIMIT, Scenario, database};
 
 #[tokio::test]

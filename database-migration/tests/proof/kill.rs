@@ -3,11 +3,10 @@
 use std::time::{Duration, Instant};
 
 use test_postgres::{Database, Server};
+use test_proof::{Random, prove, size};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-use crate::random::Random;
-use crate::rounds::{prove, size};
 use crate::scenario::{Direction, LIMIT, Scenario, database};
 
 /// Short transactions on the table, one after the other. What is done concurrently waits for them at each of its steps,

@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use test_postgres::{Database, Server};
 use test_process::start;
+use test_proof::{ensure, prove, size};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use crate::rounds::{ensure, prove, size};
 use crate::scenario::{LIMIT, directory, program, versions_of};
 
 const LOCK_TIMEOUT: &str = "300ms";

@@ -9,7 +9,5 @@ mod crash;
 mod kill;
 mod lock_storm;
 mod race;
-mod random;
-mod rounds;
 mod scenario;
 mod termination;

@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use test_postgres::Server;
 use test_process::start;
+use test_proof::{ensure, prove, size};
 
-use crate::rounds::{ensure, prove, size};
 use crate::scenario::{LIMIT, database, directory, program, versions_of};
 
 const MIGRATIONS: [(&str, &str); 3] = [

@@ -5,8 +5,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use test_postgres::{Database, Server};
 use test_process::{Ended, Running, start};
-
-use crate::rounds::ensure;
+use test_proof::ensure;
 
 /// No run takes so long, unless it hangs.
 pub(crate) const LIMIT: Duration = Duration::from_mins(2);

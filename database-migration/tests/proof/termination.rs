@@ -4,10 +4,9 @@ use std::time::{Duration, Instant};
 
 use test_postgres::Server;
 use test_process::start;
+use test_proof::{Random, ensure, prove, size};
 use tokio_postgres::IsolationLevel;
 
-use crate::random::Random;
-use crate::rounds::{ensure, prove, size};
 use crate::scenario::{LIMIT, database, directory, program, versions_of};
 
 /// What begins before the long statement; the moment may fall between two of its statements.

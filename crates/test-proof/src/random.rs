@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 /// A generator whose numbers depend on its seed alone: SplitMix64.
-pub(crate) struct Random(u64);
+pub struct Random(u64);
 
 impl Random {
-    pub(crate) fn new(seed: u64) -> Self {
+    /// The generator of a seed.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
         Self(seed)
     }
 
@@ -19,12 +21,12 @@ impl Random {
     }
 
     /// A number below this one.
-    pub(crate) fn below(&mut self, limit: u64) -> u64 {
+    pub fn below(&mut self, limit: u64) -> u64 {
         self.next() % limit
     }
 
     /// A moment in this time from now.
-    pub(crate) fn moment(&mut self, within: Duration) -> Duration {
+    pub fn moment(&mut self, within: Duration) -> Duration {
         let microseconds = u64::try_from(within.as_micros()).expect("it is no age of the world");
         Duration::from_micros(self.below(microseconds.max(1)))
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::random::Random;
 
 /// A number from the environment, or the moderate one.
-pub(crate) fn size<Number: FromStr>(variable: &str, moderate: Number) -> Number {
+pub fn size<Number: FromStr>(variable: &str, moderate: Number) -> Number {
     match std::env::var(variable) {
         Ok(value) => value
             .parse()
@@ -17,7 +17,7 @@ pub(crate) fn size<Number: FromStr>(variable: &str, moderate: Number) -> Number 
 
 /// Plays all rounds, also after one has failed, and tells the figures on one line. A round returns the time that counts
 /// in it, or what did not hold.
-pub(crate) async fn prove(
+pub async fn prove(
     proof: &str,
     rounds: u64,
     measured: &str,
@@ -46,6 +46,6 @@ pub(crate) async fn prove(
 }
 
 /// Something that has to hold in a round.
-pub(crate) fn ensure(holds: bool, reason: impl FnOnce() -> String) -> Result<(), String> {
+pub fn ensure(holds: bool, reason: impl FnOnce() -> String) -> Result<(), String> {
     if holds { Ok(()) } else { Err(reason()) }
 }
