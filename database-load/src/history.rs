@@ -55,7 +55,7 @@ pub(crate) struct Run<'run> {
     pub(crate) problem: Option<String>,
 }
 
-/// What the history knows of the last load of a data set that did not fail.
+/// What the history knows of the last load of a data set that wrote its table.
 #[derive(Debug, Clone)]
 pub(crate) struct LastRun {
     pub(crate) source_hash: Option<String>,
@@ -63,7 +63,7 @@ pub(crate) struct LastRun {
     pub(crate) table_state: Option<String>,
     pub(crate) checksum: Option<String>,
     pub(crate) counts: Counts,
-    /// How long ago it ended, in seconds.
+    /// How long ago the table was last known to be as its source, in seconds.
     pub(crate) age: f64,
 }
 
@@ -96,7 +96,8 @@ pub(crate) async fn create(client: &Client) -> Result<(), LoadError> {
     client.batch_execute(&statements).await.map_err(failed)
 }
 
-/// The last load of a data set that did not fail.
+/// The last load of a data set that wrote its table. That a run found it unchanged may be noted late, when another one has
+/// loaded something else meanwhile.
 pub(crate) async fn last(
     client: &impl GenericClient,
     data_set: &str,
@@ -105,10 +106,12 @@ pub(crate) async fn last(
     let rows = client
         .query(
             "SELECT source_hash, mapping_hash, table_state, checksum,
-                    extract(epoch FROM clock_timestamp() - finished_at)::float8,
+                    extract(epoch FROM clock_timestamp() - (
+                        SELECT max(finished_at) FROM load_run
+                        WHERE data_set = $1 AND table_name = $2 AND outcome <> 'failed'))::float8,
                     rows_read, rows_valid, rows_rejected, rows_inserted, rows_updated, rows_unchanged, rows_marked,
                     rows_deleted, rows_kept
-             FROM load_run WHERE data_set = $1 AND table_name = $2 AND outcome <> 'failed'
+             FROM load_run WHERE data_set = $1 AND table_name = $2 AND outcome = 'loaded'
              ORDER BY id DESC LIMIT 1",
             &[&data_set, &table],
         )
@@ -236,7 +239,7 @@ async fn insert_rejections(
     Ok(())
 }
 
-/// Removes what is too old to be looked at, except the last run that did not fail. Rows that another run is removing are
+/// Removes what is too old to be looked at, except the last run that wrote the table and the last one that need not. Rows that another run is removing are
 /// left to it.
 async fn prune(client: &impl GenericClient, data_set: &str) -> Result<(), tokio_postgres::Error> {
     client
@@ -245,7 +248,8 @@ async fn prune(client: &impl GenericClient, data_set: &str) -> Result<(), tokio_
                  SELECT id FROM load_run
                  WHERE data_set = $1
                    AND id < (SELECT id FROM load_run WHERE data_set = $1 ORDER BY id DESC OFFSET $2 LIMIT 1)
-                   AND id <> (SELECT max(id) FROM load_run WHERE data_set = $1 AND outcome <> 'failed')
+                   AND id NOT IN (SELECT max(id) FROM load_run
+                                  WHERE data_set = $1 AND outcome <> 'failed' GROUP BY outcome)
                  FOR UPDATE SKIP LOCKED)",
             &[&data_set, &(KEPT_RUNS - 1)],
         )

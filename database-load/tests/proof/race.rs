@@ -45,3 +45,22 @@ async fn all_of_many_loads_at_once_succeed() {
     )
     .await;
 }
+
+/// As a slow run leaves it that looked before another one loaded something else.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_note_that_nothing_changed_does_not_hide_a_load() {
+    let scenario = Scenario::new(Server::shared()).await;
+    let database = database(Server::shared()).await;
+    scenario.finish(&database, Set::Old).await.unwrap();
+    scenario.finish(&database, Set::New).await.unwrap();
+    let old = scenario.hashes(Set::Old).join("', '");
+    database
+        .execute(&format!(
+            "INSERT INTO load_run (data_set, table_name, outcome, source_hash, mapping_hash, table_state, rows_valid,
+                                   started_at)
+             SELECT data_set, table_name, 'unchanged', source_hash, mapping_hash, table_state, rows_valid, now()
+             FROM load_run WHERE source_hash IN ('{old}')"
+        ))
+        .await;
+    scenario.finish(&database, Set::Old).await.unwrap();
+}
