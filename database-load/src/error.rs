@@ -157,7 +157,7 @@ fn hint_of_history(error: &tokio_postgres::Error) -> &'static str {
     // 42501 is "insufficient privilege".
     if error.code().is_some_and(|state| state.code() == "42501") {
         "; its tables load_run and load_reject are made by migration 004 of database-migration, and whoever loads needs \
-         SELECT, INSERT and DELETE on them"
+         SELECT, INSERT, UPDATE and DELETE on them"
     } else {
         ""
     }
@@ -228,6 +228,9 @@ impl Problem {
             Self::Layout(_)
             | Self::Table(TableError::NoKey(_) | TableError::NotUnique { .. })
             | Self::CodesInMemory => "correct the manifest",
+            Self::Codes(CouponError::SameContent { .. } | CouponError::SameName { .. }) => {
+                "correct the files"
+            }
             Self::Codes(_) | Self::Table(_) | Self::Database(_) | Self::WrittenDiffers => {
                 "run again; the table is as it was before"
             }

@@ -75,6 +75,8 @@ pub enum Value {
         /// All of them together.
         sum: f64,
     },
+    /// What a gauge shows.
+    Level(f64),
 }
 
 /// A running receiver. It stops with the runtime it was started on.
@@ -200,7 +202,7 @@ impl MetricsService for Metrics {
     }
 }
 
-/// The points of a counter or a histogram; none of the other kinds, which no program has.
+/// The points of a counter, a histogram or a gauge; none of the other kinds, which no program has.
 fn points(data: Data) -> Vec<(BTreeMap<String, String>, Value)> {
     match data {
         Data::Sum(sum) => sum
@@ -222,6 +224,16 @@ fn points(data: Data) -> Vec<(BTreeMap<String, String>, Value)> {
                     sum: point.sum.unwrap_or_default(),
                 };
                 (attributes(point.attributes), value)
+            })
+            .collect(),
+        Data::Gauge(gauge) => gauge
+            .data_points
+            .into_iter()
+            .filter_map(|point| match point.value? {
+                number_data_point::Value::AsDouble(level) => {
+                    Some((attributes(point.attributes), Value::Level(level)))
+                }
+                number_data_point::Value::AsInt(_) => None,
             })
             .collect(),
         _ => Vec::new(),

@@ -289,7 +289,11 @@ impl LoadRun {
             let outcome = self
                 .write(&transaction, prepared, number)
                 .instrument(span.clone())
-                .await?;
+                .await
+                .inspect_err(|_| {
+                    span.record("database.load.outcome", Outcome::Failed.name());
+                    span.record("otel.status_code", "ERROR");
+                })?;
             written.push((span, outcome));
         }
         for (span, outcome) in written.iter_mut().rev() {
@@ -572,6 +576,7 @@ fn load_span(data_set: &str) -> Span {
         "load",
         otel.name = format!("load {data_set}"),
         otel.kind = "internal",
+        otel.status_code = field::Empty,
         database.load.data_set = data_set,
         database.load.outcome = field::Empty,
         database.load.bytes = field::Empty,

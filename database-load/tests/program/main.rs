@@ -2,13 +2,18 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod commands;
+mod concurrency;
+mod convention;
 mod formats;
 mod guards;
 mod policies;
 mod rejects;
+mod rights;
 mod round_trips;
 mod skipping;
 mod support;
 mod tables;
+mod telemetry;
 mod types;
 mod ways;

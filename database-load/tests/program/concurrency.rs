@@ -1,0 +1,287 @@
+//! Loads beside each other, beside readers and beside whoever holds rows and tables.
+
+use std::process::Command;
+use std::time::Duration;
+
+use test_postgres::Database;
+use test_process::{Running, run, start};
+
+use crate::support::{
+    ITEMS, assert_failed, assert_said, database, directory, load, loaded, migrated, outcomes,
+    program, program_on, rows, succeeded, versions,
+};
+
+const LIMIT: Duration = Duration::from_secs(30);
+
+const WAITS: &str = "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND pid IN (
+                         SELECT pid FROM pg_stat_activity WHERE datname = current_database())";
+
+/// Starts a load that will wait for somebody.
+async fn started_and_waiting(database: &Database<'_>, command: &mut Command) -> Running {
+    let running = start(command);
+    database.until(WAITS).await;
+    running
+}
+
+#[tokio::test]
+async fn loads_at_once_exclude_each_other() {
+    let database = migrated().await;
+    let running: Vec<_> = (0..8).map(|_| start(&mut program(&database))).collect();
+    let mut inserted = 0;
+    for process in running {
+        let ended = succeeded(process.end_within(LIMIT));
+        let verdict = ended.stdout.lines().last().unwrap().to_owned();
+        inserted += usize::from(verdict.contains("products 10 inserted"));
+    }
+    assert_eq!(inserted, 1);
+    assert_eq!(outcomes(&database, "products").await.len(), 8);
+}
+
+#[tokio::test]
+async fn a_load_waits_for_another_or_leaves_as_configured() {
+    let database = database(ITEMS).await;
+    loaded(&database, &[("items.csv", "id,stock\na,1\n")]);
+    let mut client = database.client().await;
+    let holder = client.transaction().await.unwrap();
+    holder
+        .batch_execute("SELECT FROM items FOR UPDATE")
+        .await
+        .unwrap();
+    let files = directory(&[("items.csv", "id,stock\na,2\n")]);
+    let mut first = program_on(&database, files.path());
+    let first = started_and_waiting(&database, first.env("HOSTNAME", "pod-one")).await;
+
+    let other = directory(&[("items.csv", "id,stock\na,3\n")]);
+    for leave in [&["--if-running", "leave"][..], &[]] {
+        let mut command = program_on(&database, other.path());
+        let left = run(command.args(leave).env("LOAD_IF_RUNNING", "leave"));
+        assert_said(
+            &succeeded(left),
+            &["✓ database-load: another load is at work, so this one leaves; "],
+        );
+    }
+    let mut command = program_on(&database, other.path());
+    let ended = run(command
+        .env("LOAD_IF_RUNNING", "leave")
+        .env("LOAD_RUNNER_WAIT", "300ms")
+        .args(["--if-running", "wait"]));
+    assert_failed(
+        &ended,
+        6,
+        &["it is held by database-load pod-one at 127.0.0.1"],
+    );
+    // Who has nothing to do need not wait.
+    let known = directory(&[("items.csv", "id,stock\na,1\n")]);
+    assert_said(
+        &succeeded(load(&database, known.path())),
+        &["items unchanged; "],
+    );
+
+    let second = start(&mut program_on(&database, other.path()));
+    holder.rollback().await.unwrap();
+    succeeded(first.end_within(LIMIT));
+    succeeded(second.end_within(LIMIT));
+    assert_eq!(rows(&database, "items").await, ["(a,,,3,)"]);
+}
+
+#[tokio::test]
+async fn one_of_two_loads_of_the_same_source_finds_it_loaded() {
+    let database = database(ITEMS).await;
+    loaded(&database, &[("items.csv", "id,stock\na,1\n")]);
+    let mut client = database.client().await;
+    let holder = client.transaction().await.unwrap();
+    holder
+        .batch_execute("SELECT FROM items FOR UPDATE")
+        .await
+        .unwrap();
+    let files = directory(&[("items.csv", "id,stock\na,2\n")]);
+    let first = started_and_waiting(&database, &mut program_on(&database, files.path())).await;
+    let second = start(&mut program_on(&database, files.path()));
+    // It asks for the lock again and again.
+    database
+        .until(
+            "SELECT count(*) = 2 FROM pg_stat_activity
+             WHERE application_name LIKE 'database-load%' AND datname = current_database()",
+        )
+        .await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    holder.rollback().await.unwrap();
+    assert_said(&succeeded(first.end_within(LIMIT)), &["items 1 updated; "]);
+    let second = succeeded(second.end_within(LIMIT));
+    assert_said(
+        &second,
+        &[
+            "✓ items: another load did it meanwhile",
+            "items unchanged; ",
+        ],
+    );
+    assert_eq!(
+        outcomes(&database, "items").await,
+        ["loaded", "loaded", "unchanged"]
+    );
+}
+
+#[tokio::test]
+async fn sigterm_rolls_the_load_back() {
+    let database = database(ITEMS).await;
+    loaded(&database, &[("items.csv", "id,stock\na,1\n")]);
+    let before = versions(&database, "items").await;
+    let mut client = database.client().await;
+    let holder = client.transaction().await.unwrap();
+    holder
+        .batch_execute("SELECT FROM items FOR UPDATE")
+        .await
+        .unwrap();
+    let files = directory(&[("items.csv", "id,stock\na,2\nb,1\n")]);
+    let mut running =
+        started_and_waiting(&database, &mut program_on(&database, files.path())).await;
+    running.signal("TERM");
+    let ended = running.end_within(LIMIT);
+    assert_failed(
+        &ended,
+        143,
+        &["stopped as asked; the load that was running is rolled back"],
+    );
+    holder.rollback().await.unwrap();
+    assert_eq!(versions(&database, "items").await, before);
+}
+
+#[tokio::test]
+async fn who_reads_meanwhile_sees_the_old_rows_or_the_new_ones() {
+    let database = database(ITEMS).await;
+    let csv = |version: usize| {
+        let lines: String = (0..300).map(|id| format!("{id},{version}\n")).collect();
+        directory(&[("items.csv", format!("id,stock\n{lines}"))])
+    };
+    succeeded(load(&database, csv(0).path()));
+    let reader = database.client().await;
+    let mut seen = Vec::new();
+    for version in 1..4 {
+        let files = csv(version);
+        let command = program_on(&database, files.path());
+        let loading = tokio::task::spawn_blocking(move || {
+            let mut command = command;
+            run(&mut command)
+        });
+        while !loading.is_finished() {
+            let row = reader
+                .query_one(
+                    "SELECT count(*), count(DISTINCT stock), min(stock) FROM items",
+                    &[],
+                )
+                .await
+                .unwrap();
+            assert_eq!((row.get::<_, i64>(0), row.get::<_, i64>(1)), (300, 1));
+            seen.push(row.get::<_, i32>(2));
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        succeeded(loading.await.unwrap());
+    }
+    assert!(seen.is_sorted() && seen.first() < seen.last(), "{seen:?}");
+}
+
+#[tokio::test]
+async fn a_table_or_row_that_stays_locked_ends_the_load() {
+    let database = database(ITEMS).await;
+    loaded(&database, &[("items.csv", "id,stock\na,1\n")]);
+    let mut client = database.client().await;
+    for statement in ["LOCK TABLE items", "SELECT FROM items FOR UPDATE"] {
+        let holder = client.transaction().await.unwrap();
+        holder.batch_execute(statement).await.unwrap();
+        let files = directory(&[("items.csv", "id,stock\na,2\n")]);
+        let ended = run(program_on(&database, files.path()).env("LOAD_LOCK_TIMEOUT", "200ms"));
+        assert_failed(
+            &ended,
+            6,
+            &[
+                "items: ",
+                "canceling statement due to lock timeout",
+                "next: run again",
+                "exit code 6: a lock was not obtained in time",
+            ],
+        );
+        holder.rollback().await.unwrap();
+    }
+    assert_eq!(rows(&database, "items").await, ["(a,,,1,)"]);
+}
+
+#[tokio::test]
+async fn a_statement_may_take_only_so_long() {
+    let database = database(ITEMS).await;
+    loaded(&database, &[("items.csv", "id,stock\na,1\n")]);
+    let mut client = database.client().await;
+    let holder = client.transaction().await.unwrap();
+    holder
+        .batch_execute("SELECT FROM items FOR UPDATE")
+        .await
+        .unwrap();
+    let files = directory(&[("items.csv", "id,stock\na,2\n")]);
+    let ended = run(program_on(&database, files.path()).env("LOAD_STATEMENT_TIMEOUT", "300ms"));
+    assert_failed(
+        &ended,
+        1,
+        &["items: ", "canceling statement due to statement timeout"],
+    );
+}
+
+#[tokio::test]
+async fn a_load_that_gave_way_to_another_transaction_is_tried_again() {
+    let database = database(ITEMS).await;
+    loaded(&database, &[("items.csv", "id,stock\na,1\n")]);
+    let mut client = database.client().await;
+    let other = client.transaction().await.unwrap();
+    other
+        .batch_execute("UPDATE items SET stock = 5")
+        .await
+        .unwrap();
+    let files = directory(&[("items.csv", "id,stock\na,2\n")]);
+    let running = started_and_waiting(&database, &mut program_on(&database, files.path())).await;
+    other.commit().await.unwrap();
+    let ended = succeeded(running.end_within(LIMIT));
+    assert_said(
+        &ended,
+        &[
+            "could not serialize access due to concurrent update",
+            "; the load is tried again\n",
+            "items 1 updated; ",
+        ],
+    );
+    assert_eq!(rows(&database, "items").await, ["(a,,,2,)"]);
+    assert_eq!(outcomes(&database, "items").await, ["loaded", "loaded"]);
+}
+
+#[tokio::test]
+async fn a_load_that_lost_a_deadlock_is_tried_again() {
+    let database = database(
+        "CREATE TABLE one (id TEXT PRIMARY KEY, name TEXT);
+         CREATE TABLE two (id TEXT PRIMARY KEY REFERENCES one, name TEXT)",
+    )
+    .await;
+    loaded(
+        &database,
+        &[("one.csv", "id,name\na,1\n"), ("two.csv", "id,name\na,1\n")],
+    );
+    let mut client = database.client().await;
+    let other = client.transaction().await.unwrap();
+    other
+        .batch_execute("UPDATE two SET name = 'other'")
+        .await
+        .unwrap();
+    let files = directory(&[("one.csv", "id,name\na,2\n"), ("two.csv", "id,name\na,2\n")]);
+    let running = started_and_waiting(&database, &mut program_on(&database, files.path())).await;
+    other
+        .batch_execute("UPDATE one SET name = 'other'")
+        .await
+        .unwrap();
+    other.commit().await.unwrap();
+    let ended = succeeded(running.end_within(LIMIT));
+    assert_said(
+        &ended,
+        &[
+            "deadlock detected",
+            "; the load is tried again\n",
+            "one 1 updated; two 1 updated; ",
+        ],
+    );
+    assert_eq!(rows(&database, "two").await, ["(a,2)"]);
+}
