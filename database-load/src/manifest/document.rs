@@ -14,19 +14,20 @@ use crate::manifest::{
 };
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a map with the key data_sets")]
 struct Document {
     data_sets: Unique<Entry>,
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a map that describes a data set")]
 struct Entry {
     files: OneOrMore,
     table: Option<String>,
     format: Option<Format>,
     encoding: Option<Encoding>,
     delimiter: Option<Delimiter>,
+    #[serde(default, deserialize_with = "text")]
     null: Option<String>,
     codes: Option<Codes>,
     #[serde(default)]
@@ -126,6 +127,11 @@ fn data_set(name: &str, entry: Entry, directory: &Path) -> Result<DataSet, Strin
         || entry.null.is_some()
         || !entry.columns.0.is_empty()
         || !entry.ignore.is_empty();
+    let has_csv_options =
+        entry.encoding.is_some() || entry.delimiter.is_some() || entry.null.is_some();
+    if has_csv_options && entry.format.is_some_and(|format| format != Format::Csv) {
+        return Err("encoding, delimiter and null go with `format: csv` only".to_owned());
+    }
     let content = match entry.codes {
         Some(_) if has_row_options => {
             return Err(
@@ -209,6 +215,11 @@ fn rule(codes: &Codes) -> Result<Rule, String> {
         maximum_length: codes.maximum_length,
         minimum_files: codes.minimum_files,
     })
+}
+
+/// A text, also where YAML has another meaning for it.
+fn text<'de, Source: Deserializer<'de>>(source: Source) -> Result<Option<String>, Source::Error> {
+    String::deserialize(source).map(Some)
 }
 
 impl TryFrom<String> for Share {

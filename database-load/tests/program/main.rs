@@ -7,6 +7,7 @@ mod concurrency;
 mod convention;
 mod formats;
 mod guards;
+mod manifest;
 mod policies;
 mod rejects;
 mod rights;
