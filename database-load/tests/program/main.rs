@@ -5,6 +5,7 @@
 mod commands;
 mod concurrency;
 mod convention;
+mod documentation;
 mod formats;
 mod guards;
 mod manifest;
