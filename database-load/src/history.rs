@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tokio_postgres::{Client, GenericClient, Row};
+use tracing::warn;
 
 use crate::error::LoadError;
 use crate::loading::Counts;
@@ -155,7 +156,6 @@ pub(crate) async fn record(
             .await
             .map_err(failed)?;
     }
-    prune(client, run.data_set).await.map_err(failed)?;
     Ok(number)
 }
 
@@ -239,9 +239,20 @@ async fn insert_rejections(
     Ok(())
 }
 
-/// Removes what is too old to be looked at, except the last run that wrote the table and the last one that need not. Rows that another run is removing are
-/// left to it.
-async fn prune(client: &impl GenericClient, data_set: &str) -> Result<(), tokio_postgres::Error> {
+/// Removes what is too old to be looked at, except the last run that wrote the table and the last one that need not. A
+/// run that is done does not fail over it.
+pub(crate) async fn prune(client: &Client, data_set: &str) {
+    if let Err(error) = remove_old(client, data_set).await {
+        warn!(
+            "old runs stay in the history: {}",
+            connection::describe(&error)
+        );
+    }
+}
+
+/// Not for a transaction that has a snapshot: rows that another run has removed since would end it. Rows that another run
+/// is removing are left to it.
+async fn remove_old(client: &Client, data_set: &str) -> Result<(), tokio_postgres::Error> {
     client
         .execute(
             "DELETE FROM load_run WHERE id IN (

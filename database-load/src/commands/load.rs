@@ -171,6 +171,7 @@ impl LoadRun {
         if !self.summary.is_preview {
             let run = prepared.run(&report, None);
             history::record(&**connection, &run, &[]).await?;
+            history::prune(connection, &report.data_set).await;
         }
         metrics::lag(&report.data_set, last.age);
         metrics::ended(
@@ -239,6 +240,7 @@ impl LoadRun {
             if report.outcome == Outcome::Loaded {
                 analyse(connection, prepared, &report.counts).await;
             }
+            history::prune(connection, &report.data_set).await;
         }
         self.summary.data_sets.extend(reports);
         Ok(())
@@ -405,6 +407,7 @@ impl LoadRun {
         if let Err(problem) = history::record(&**connection, &run, &rejections).await {
             warn!("the failure is not kept: {problem}");
         }
+        history::prune(connection, &report.data_set).await;
         metrics::ended(
             &report.data_set,
             "failed",

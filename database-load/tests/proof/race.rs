@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use test_postgres::Server;
+use test_process::start;
 use test_proof::{ensure, prove, size};
 
 use crate::scenario::{DATA_SETS, LIMIT, Scenario, Set, database};
@@ -63,4 +64,39 @@ async fn a_late_note_that_nothing_changed_does_not_hide_a_load() {
         ))
         .await;
     scenario.finish(&database, Set::Old).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn runs_with_nothing_to_do_do_not_get_in_the_way_of_a_long_one() {
+    let scenario = Scenario::new(Server::shared()).await;
+    let database = database(Server::shared()).await;
+    scenario.finish(&database, Set::Old).await.unwrap();
+    // The history is as long as it gets, so that each run removes its oldest rows.
+    database
+        .execute(
+            "INSERT INTO load_run (data_set, table_name, outcome, started_at)
+             SELECT data_set, table_name, 'failed', now() FROM load_run, generate_series(1, 600)",
+        )
+        .await;
+    let mut holder = database.client().await;
+    let holder = holder.transaction().await.unwrap();
+    holder
+        .batch_execute("SELECT FROM products WHERE id = '3' FOR UPDATE")
+        .await
+        .unwrap();
+    let long = scenario.start(&database, Set::New);
+    database
+        .until(
+            "SELECT EXISTS (SELECT FROM pg_stat_activity
+                 WHERE datname = current_database() AND wait_event_type = 'Lock')",
+        )
+        .await;
+    // It finds the products unchanged, and leaves since it cannot have the coupons.
+    let mut short = scenario.command(&database, Set::Old);
+    let short = start(short.env("LOAD_IF_RUNNING", "leave")).end_within(LIMIT);
+    assert_eq!(short.code, Some(0), "{short:?}");
+    holder.rollback().await.unwrap();
+    let ended = long.end_within(LIMIT);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    scenario.finish(&database, Set::New).await.unwrap();
 }

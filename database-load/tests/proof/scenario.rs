@@ -164,8 +164,14 @@ impl Scenario {
     }
 
     pub(crate) fn start(&self, database: &Database<'_>, set: Set) -> Running {
+        start(&mut self.command(database, set))
+    }
+
+    pub(crate) fn command(&self, database: &Database<'_>, set: Set) -> Command {
         let data = self.sets[set as usize].directory.path();
-        start(program(database, data).env("LOAD_WORK_DIR", self.work_directory.path()))
+        let mut command = program(database, data);
+        command.env("LOAD_WORK_DIR", self.work_directory.path());
+        command
     }
 
     /// Runs undisturbed, and looks whether all is as it should be. Returns how long it took.
