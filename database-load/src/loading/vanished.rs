@@ -1,6 +1,7 @@
 //! Rows of the table that are no longer in the source.
 
 use tokio_postgres::Transaction;
+use tokio_postgres::error::SqlState;
 use tracing::Instrument;
 
 use crate::loading::staging::staging_name;
@@ -46,8 +47,7 @@ impl VanishedRows {
             Vanished::Delete => {
                 spare_referenced(transaction, work).await?;
                 spare_held(transaction, work).await?;
-                counts.deleted = transaction
-                    .execute(&delete(work), &[])
+                counts.deleted = delete_listed(transaction, work)
                     .instrument(statement_span("DELETE", &work.table))
                     .await?;
             }
@@ -145,6 +145,54 @@ fn mark(work: &DataSetWork) -> String {
         table = work.table.qualified(),
         vanished = table_name(work.number),
         same_key = same_key(&work.table, "target", "vanished"),
+    )
+}
+
+/// Returns how many rows were deleted. The transaction does not see what began to refer to a row after it did, but the
+/// server does, and refuses to delete any; then each row is tried on its own.
+async fn delete_listed(
+    transaction: &Transaction<'_>,
+    work: &DataSetWork,
+) -> Result<u64, tokio_postgres::Error> {
+    transaction.batch_execute("SAVEPOINT vanished").await?;
+    match transaction.execute(&delete(work), &[]).await {
+        Err(error) if error.code() == Some(&SqlState::FOREIGN_KEY_VIOLATION) => {}
+        outcome => return outcome,
+    }
+    transaction
+        .batch_execute(&format!(
+            "ROLLBACK TO SAVEPOINT vanished; {}",
+            delete_each(work)
+        ))
+        .await?;
+    let deleted: i64 = transaction
+        .query_one("SELECT pg_temp.database_load_delete()", &[])
+        .await?
+        .get(0);
+    Ok(deleted.cast_unsigned())
+}
+
+/// The same for each row on its own, as a function.
+fn delete_each(work: &DataSetWork) -> String {
+    format!(
+        "CREATE OR REPLACE FUNCTION pg_temp.database_load_delete() RETURNS bigint LANGUAGE plpgsql AS $function$
+         DECLARE
+             vanished record;
+             deleted bigint := 0;
+         BEGIN
+             FOR vanished IN SELECT * FROM {vanished} LOOP
+                 BEGIN
+                     DELETE FROM {table} AS target WHERE {is_vanished};
+                     deleted := deleted + 1;
+                 EXCEPTION WHEN foreign_key_violation THEN
+                     NULL;
+                 END;
+             END LOOP;
+             RETURN deleted;
+         END $function$",
+        vanished = table_name(work.number),
+        table = work.table.qualified(),
+        is_vanished = same_key(&work.table, "target", "vanished"),
     )
 }
 
