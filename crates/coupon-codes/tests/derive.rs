@@ -135,7 +135,8 @@ mod results {
 
     #[test]
     fn the_demonstration_files_hold_the_eight_known_codes() {
-        let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../database-load/data");
+        let data =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("../../database-load/data/demonstration");
         let files = [1, 2, 3].map(|number| {
             let path = data.join(format!("couponbase{number}.gz"));
             let hash = ContentHash::of_file(&path).unwrap();

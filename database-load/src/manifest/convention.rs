@@ -7,6 +7,8 @@ use data_file::Compression;
 
 use crate::manifest::{Content, DataSet, Files, Format, Manifest, ManifestError};
 
+/// The data set of coupon codes.
+const COUPONS: &str = "coupons";
 /// Files whose lines are candidates for coupon codes.
 const COUPON_FILES: [&str; 2] = ["couponbase*.gz", "couponbase*.txt"];
 
@@ -26,8 +28,9 @@ pub(super) fn read(directory: &Path) -> Result<Manifest, ManifestError> {
         if name.starts_with('.') {
             continue;
         }
-        has_coupon_files |= name.starts_with("couponbase");
-        if path.is_dir() {
+        if is_coupon_file(name) {
+            has_coupon_files = true;
+        } else if path.is_dir() {
             let files = std::fs::read_dir(&path).map_err(unreadable)?;
             let names = files.filter_map(|file| file.ok()?.file_name().into_string().ok());
             let data =
@@ -46,8 +49,17 @@ pub(super) fn read(directory: &Path) -> Result<Manifest, ManifestError> {
         })
         .collect();
     if has_coupon_files {
+        if let Some(set) = data_sets.iter().find(|set| set.name == COUPONS) {
+            return Err(ManifestError::Invalid {
+                path: directory.to_owned(),
+                problem: format!(
+                    "{} come from couponbase files and from files of that name: leave one of them there",
+                    set.name
+                ),
+            });
+        }
         let files = matching(directory, COUPON_FILES.map(str::to_owned).to_vec());
-        data_sets.push(DataSet::new("coupons", files, Content::coupon_codes()));
+        data_sets.push(DataSet::new(COUPONS, files, Content::coupon_codes()));
     }
     if data_sets.is_empty() {
         return Err(ManifestError::Empty {
@@ -62,6 +74,13 @@ fn matching(directory: &Path, patterns: Vec<String>) -> Files {
         directory: directory.to_owned(),
         patterns,
     }
+}
+
+fn is_coupon_file(name: &str) -> bool {
+    let is_lines = Path::new(name)
+        .extension()
+        .is_some_and(|extension| extension == "gz" || extension == "txt");
+    name.starts_with("couponbase") && is_lines
 }
 
 /// The table that a file is named after, if it is a data file.

@@ -115,6 +115,18 @@ async fn coupon_files_become_coupons() {
         2,
         &["have the same content", "next: correct the files"],
     );
+    let ended = load_files(
+        &database,
+        &[
+            ("couponbase1.txt", "FIFTYOFF\n"),
+            ("coupons.csv", "code\nFIFTYOFF\n"),
+        ],
+    );
+    assert_failed(
+        &ended,
+        2,
+        &["coupons come from couponbase files and from files of that name"],
+    );
 }
 
 #[tokio::test]

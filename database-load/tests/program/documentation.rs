@@ -76,7 +76,10 @@ async fn the_demonstration_is_loaded_into_what_the_migrations_make() {
     let ended = succeeded(load(&database, &demonstration));
     assert_said(
         &ended,
-        &["orders 10 inserted; products 10 inserted; order_items 15 inserted; "],
+        &[
+            "orders 10 inserted; products 10 inserted; order_items 15 inserted; ",
+            "coupons 8 inserted",
+        ],
     );
     let most = "SELECT name FROM order_items JOIN products ON products.id = product_id
                 GROUP BY name ORDER BY sum(quantity) DESC, name LIMIT 1";
