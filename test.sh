@@ -124,13 +124,13 @@ test_crates() {
   cargo test --quiet --locked --workspace
 }
 
-# Everything is tested on one version from 16 on; here the program, once more, on others that are supported. The proofs go
+# Everything is tested on one version from 16 on; here the programs, once more, on others that are supported. The proofs go
 # by what the program does, and not by the version; on 15 they compare dumps, too, which Debian's pg_dump can make there.
 test_versions() {
   local major
   for major in 14 15 17; do
     echo "on PostgreSQL $major"
-    POSTGRES_MAJOR=$major cargo test --quiet --locked --package database-migration --test program
+    POSTGRES_MAJOR=$major cargo test --quiet --locked --package database-migration --package database-load --test program
   done
   POSTGRES_MAJOR=15 PROOF_KILL_ROUNDS=5 cargo test --quiet --locked --package database-migration --test proof kill
 }
@@ -189,7 +189,7 @@ step "scripts and Dockerfile" check_scripts
 step "charts" tests/charts/run
 step "./deploy.sh and ./cleanup.sh, what needs no cluster" tests/deploy
 step "crates" test_crates
-step "database-migration on the other versions of PostgreSQL" test_versions
+step "database-migration and database-load on the other versions of PostgreSQL" test_versions
 step "./deploy.sh --local and ./cleanup.sh --local" tests/local
 step "static executable, in its image" test_image
 step "cluster" test_cluster

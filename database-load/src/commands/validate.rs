@@ -100,7 +100,7 @@ async fn reject_repeated(
     repeated: &HashSet<u128>,
     rejections: &mut Rejections,
 ) -> Result<(), LoadError> {
-    let mut first_lines = HashMap::new();
+    let mut first_lines: HashMap<u128, (usize, u64)> = HashMap::new();
     work.progress.restart();
     let mut reading = Reading::start(work);
     while let Some(batch) = reading.next().await? {
@@ -109,17 +109,22 @@ async fn reject_repeated(
             if !repeated.contains(&hash) {
                 continue;
             }
-            if let Some(first_line) = first_lines.get(&hash) {
+            if let Some((first_file, first_line)) = first_lines.get(&hash) {
+                let in_file = if *first_file == batch.file {
+                    String::new()
+                } else {
+                    format!(" of {}", work.source.files[*first_file].name)
+                };
                 rejections.add(Rejection {
                     file: work.source.files[batch.file].name.clone(),
                     line: row.line,
                     column: Some(work.table.key.join(", ")),
-                    reason: format!("the key is already that of line {first_line}"),
+                    reason: format!("the key is already that of line {first_line}{in_file}"),
                     value: None,
                     record: Vec::new(),
                 });
             } else {
-                first_lines.insert(hash, row.line);
+                first_lines.insert(hash, (batch.file, row.line));
             }
         }
     }

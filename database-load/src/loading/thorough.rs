@@ -313,7 +313,8 @@ impl Thorough<'_> {
         };
         let numbered = format!(
             "numbered AS MATERIALIZED (
-                 SELECT ctid AS place, row_number() OVER same_key AS position, first_value({LINE}) OVER same_key AS first
+                 SELECT ctid AS place, row_number() OVER same_key AS position, first_value({LINE}) OVER same_key AS line,
+                        nullif(first_value({FILE}) OVER same_key, {FILE}) AS file
                  FROM {staging}
                  WINDOW same_key AS (PARTITION BY {key} ORDER BY {order})
              ), ",
@@ -323,8 +324,11 @@ impl Thorough<'_> {
         let condition =
             "USING numbered WHERE source.ctid = numbered.place AND numbered.position > 1";
         if work.data_set.duplicates == Duplicates::Reject {
+            let files = work.source.files.iter().map(|file| literal(&file.name));
             let returned = format!(
-                "'the key is already that of line ' || numbered.first, {}",
+                "concat('the key is already that of line ', numbered.line,
+                        ' of ' || (ARRAY[{}])[numbered.file + 1]), {}",
+                files.collect::<Vec<_>>().join(", "),
                 values(&work.table.key)
             );
             self.delete(&numbered, condition, &work.table.key, &returned)

@@ -210,52 +210,43 @@ async fn spare_referenced(
     transaction: &Transaction<'_>,
     work: &DataSetWork,
 ) -> Result<u64, tokio_postgres::Error> {
-    if work.table.referenced_by.is_empty() {
-        return Ok(0);
-    }
-    let statement = referenced(work);
+    let references = &work.table.referenced_by;
+    // A row that stays may refer to another one of its own table.
+    let is_recursive = references.iter().any(ForeignKey::is_within_table);
     let mut count = 0;
     loop {
-        let spared = transaction.execute(&statement, &[]).await?;
+        let mut spared = 0;
+        for reference in references {
+            let statement = spare_referenced_by(work, reference);
+            spared += transaction.execute(&statement, &[]).await?;
+        }
         count += spared;
-        // A row that stays may refer to another one of its own table.
-        if spared == 0
-            || !work
-                .table
-                .referenced_by
-                .iter()
-                .any(ForeignKey::is_within_table)
-        {
+        if spared == 0 || !is_recursive {
             return Ok(count);
         }
     }
 }
 
 /// Takes rows off the list that are referred to by a row that does not vanish itself.
-fn referenced(work: &DataSetWork) -> String {
+fn spare_referenced_by(work: &DataSetWork, reference: &ForeignKey) -> String {
     let vanished = table_name(work.number);
-    let references = work.table.referenced_by.iter().map(|reference| {
-        let columns = reference.from_columns.iter().zip(&reference.to_columns);
-        let mut conditions: Vec<_> = columns
-            .map(|(from, to)| format!("reference.{} = target.{}", identifier(from), identifier(to)))
-            .collect();
-        if reference.is_within_table() {
-            conditions.push(format!(
-                "NOT EXISTS (SELECT FROM {vanished} AS other WHERE {})",
-                same_key(&work.table, "reference", "other")
-            ));
-        }
-        format!(
-            "EXISTS (SELECT FROM {} AS reference WHERE {})",
-            reference.from,
-            conditions.join(" AND ")
-        )
-    });
+    let columns = reference.from_columns.iter().zip(&reference.to_columns);
+    let mut conditions: Vec<_> = columns
+        .map(|(from, to)| format!("reference.{} = target.{}", identifier(from), identifier(to)))
+        .collect();
+    if reference.is_within_table() {
+        conditions.push(format!(
+            "NOT EXISTS (SELECT FROM {vanished} AS other WHERE {})",
+            same_key(&work.table, "reference", "other")
+        ));
+    }
     format!(
-        "DELETE FROM {vanished} AS vanished USING {table} AS target WHERE {is_vanished} AND ({references})",
+        "DELETE FROM {vanished} AS vanished USING {table} AS target
+         WHERE {is_vanished} AND EXISTS (SELECT FROM {from} AS reference WHERE {conditions})",
         table = work.table.qualified(),
         is_vanished = same_key(&work.table, "target", "vanished"),
-        references = references.collect::<Vec<_>>().join(" OR "),
+        from = reference.from,
+        conditions = conditions.join(" AND "),
     )
 }
 

@@ -73,6 +73,10 @@ pub(super) fn object(
         Err(error) => {
             let is_json = error.is_data();
             let expected = if is_json { "not an object" } else { "not JSON" };
+            // The parser counts lines from the object's own; the file's line stands before.
+            let error = error
+                .to_string()
+                .replace(" at line 1 column ", " at column ");
             (
                 vec![None; fields.len()],
                 Some(format!("{expected}: {error}")),

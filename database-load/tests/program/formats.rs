@@ -526,7 +526,7 @@ async fn texts_that_are_no_json_are_named_by_their_lines() {
         7,
         &[
             "3 of 4 rows cannot be loaded",
-            "items.ndjson:2: not JSON: ",
+            "items.ndjson:2: not JSON: EOF while parsing a value at column 6",
             "items.ndjson:3: not an object: ",
             "items.ndjson:5: not JSON: ",
         ],

@@ -204,7 +204,8 @@ async fn rejected_rows_of_several_files_stand_below_their_headers() {
         &[
             "1.csv:2: ",
             "2.csv:3: ",
-            "3.csv:2: column id: the key is already that of line 3",
+            "3.csv:2: column id: the key is already that of line 3 of /",
+            "/items/1.csv\n",
         ],
     );
     let ended = run(program(&database).arg("rejects"));

@@ -70,7 +70,7 @@ fn contents() -> impl Strategy<Value = Vec<Row>> {
         any::<Option<bool>>(),
         -999_999..999_999_i64,
     );
-    prop::collection::vec(row, 0..6)
+    prop::collection::vec(row, 0..12)
 }
 
 async fn fill(database: &Database<'_>, content: &[Row]) {
@@ -95,7 +95,7 @@ fn any_content_is_exported_loaded_and_exported_again() {
     let runtime = Runtime::new().unwrap();
     let database = runtime.block_on(database(TABLE));
     let config = Config {
-        cases: 16,
+        cases: 8,
         failure_persistence: None,
         max_shrink_iters: 40,
         ..Config::default()

@@ -1,10 +1,8 @@
 //! Columns of types that only the server understands.
 
-use test_process::run;
-
 use crate::support::{
     assert_failed, assert_said, database, directory, last_counts, load, load_files, loaded,
-    program_on, rejected, rows, succeeded, versions,
+    rejected, rows, versions,
 };
 
 const TABLE: &str = "
@@ -169,17 +167,4 @@ async fn a_key_may_be_of_such_a_type() {
             .contains("items.csv:4: column id: invalid input syntax for type uuid: \"x\""),
         "{ended:?}"
     );
-    succeeded(run(program_on(&database, files.path()).arg("status")).quiet());
-}
-
-trait Quiet {
-    fn quiet(self) -> Self;
-}
-
-impl Quiet for test_process::Ended {
-    /// Without the log of a command that prints a document.
-    fn quiet(mut self) -> Self {
-        self.stderr.clear();
-        self
-    }
 }
