@@ -6,6 +6,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use data_file::ContentHash;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use test_postgres::{Database, Server};
@@ -17,7 +18,8 @@ use tokio_postgres::Client;
 use crate::scenario::{LIMIT, content, csv, database, fingerprint, nothing_is_left, program};
 use crate::watcher::Watcher;
 
-const ROWS: u64 = 10_000;
+/// So many that reading them takes a good part of the run.
+const ROWS: u64 = 30_000;
 const HEADER: &str = "id,name,price,category";
 
 #[derive(Clone, Copy, Debug)]
@@ -74,6 +76,10 @@ async fn a_source_that_changes_is_loaded_as_it_was_or_is_or_not_at_all() {
             seen.retain(|content| content[0] != before && content[0] != after);
             ensure(seen.is_empty(), || format!("{source}: readers saw a mix"))?;
             source.judge(&ended, &before, &after)?;
+            let told = hash(&client).await;
+            ensure(ended.code != Some(0) || source.hash_of(&after) == Some(told), || {
+                format!("{source}: the history has the hash of another file than that which was loaded")
+            })?;
             source.next_run_ends_right(&database, &client).await
         },
     )
@@ -164,7 +170,7 @@ impl<'directory> Source<'directory> {
 
     fn judge(&self, ended: &Ended, before: &str, after: &str) -> Result<(), String> {
         if ended.code == Some(0) {
-            return ensure(self.is_content(after), || {
+            return ensure(self.hash_of(after).is_some(), || {
                 format!(
                     "{self}: it ended well, and the table is neither as the first nor as the second file"
                 )
@@ -187,11 +193,14 @@ impl<'directory> Source<'directory> {
         ensure(is_told, || format!("{self}: {ended:?}"))
     }
 
-    fn is_content(&self, found: &str) -> bool {
-        self.contents
-            .iter()
-            .flatten()
-            .any(|content| content == found)
+    /// As the history has it, by what the table holds.
+    fn hash_of(&self, found: &str) -> Option<String> {
+        let files = [&self.first, &self.second];
+        let loaded = files.into_iter().zip(&self.contents);
+        loaded
+            .filter(|(_, content)| content.as_deref() == Some(found))
+            .map(|(file, _)| ContentHash::of_all(&[ContentHash::of_bytes(file)]).to_string())
+            .next()
     }
 
     /// With the changed file; where that is broken, with the first one, after a run that fails.
@@ -250,6 +259,13 @@ async fn undisturbed(database: &Database<'_>) -> Duration {
 async fn products(client: &Client) -> String {
     let [products, _] = content(client).await.unwrap();
     products
+}
+
+/// Of the file that was loaded last, as the history has it.
+async fn hash(client: &Client) -> String {
+    let query =
+        "SELECT source_hash FROM load_run WHERE outcome = 'loaded' ORDER BY id DESC LIMIT 1";
+    client.query_one(query, &[]).await.unwrap().get(0)
 }
 
 /// Rows of which those of another call have the same ids.
