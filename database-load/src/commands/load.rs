@@ -13,7 +13,9 @@ use shutdown::Shutdown;
 use tokio_postgres::{IsolationLevel, Transaction};
 use tracing::{Instrument, Span, error, field, info, info_span, warn};
 
-use crate::commands::{Prepared, blocking, find_sources, manifest, prepare, rejects};
+use crate::commands::{
+    Prepared, blocking, find_sources, manifest, prepare, rejects, require_tables_of_their_own,
+};
 use crate::error::{LoadError, Problem};
 use crate::history::{self, LastRun, Outcome, Run};
 use crate::loading::{Compared, Counts, DataSetWork, Purpose, compare};
@@ -89,6 +91,7 @@ impl LoadRun {
             for (data_set, source) in sources {
                 prepared.push(prepare(&connection, data_set, source).await?);
             }
+            require_tables_of_their_own(&prepared)?;
             self.run(&connector, connection, prepared).await
         };
         shutdown
@@ -408,6 +411,10 @@ impl LoadRun {
             warn!("the failure is not kept: {problem}");
         }
         history::prune(connection, &report.data_set).await;
+        if let Ok(Some(last)) = history::last(&**connection, &report.data_set, &report.table).await
+        {
+            metrics::lag(&report.data_set, last.age);
+        }
         metrics::ended(
             &report.data_set,
             "failed",

@@ -17,7 +17,7 @@ use data_file::ContentHash;
 use crate::codes::Codes;
 use crate::error::{LoadError, Problem};
 use crate::loading::DataSetWork;
-use crate::manifest::{DataSet, Manifest};
+use crate::manifest::{DataSet, Manifest, ManifestError, Vanished};
 use crate::progress::Progress;
 use crate::settings::{LoadSettings, Origin};
 use crate::source::{FindError, Layout, Source};
@@ -110,7 +110,33 @@ async fn prepare(
     })
 }
 
+/// Data sets that share a table must not do anything to rows that they do not know.
+fn require_tables_of_their_own(prepared: &[Prepared]) -> Result<(), ManifestError> {
+    for (number, one) in prepared.iter().enumerate() {
+        let other = prepared[..number]
+            .iter()
+            .find(|other| other.table.oid == one.table.oid);
+        if let Some(other) = other
+            && !(one.keeps_vanished() && other.keeps_vanished())
+        {
+            return Err(ManifestError::SharedTable {
+                one: other.data_set.name.clone(),
+                other: one.data_set.name.clone(),
+                table: one.table.name.clone(),
+            });
+        }
+    }
+    Ok(())
+}
+
 impl Prepared {
+    fn keeps_vanished(&self) -> bool {
+        let has_mark_column = self.table.column(&self.data_set.mark_column).is_some();
+        self.data_set
+            .vanished
+            .map_or(!has_mark_column, |policy| policy == Vanished::Keep)
+    }
+
     /// Holds the source's fields against the table.
     async fn work(
         &self,

@@ -189,7 +189,11 @@ fn data_set(name: &str, entry: Entry, directory: &Path) -> Result<DataSet, Strin
                 .guards
                 .largest_shrink
                 .map_or(guards.largest_shrink, |share| share.0),
-            rejects: entry.guards.rejects.unwrap_or(guards.rejects),
+            // A share that stands alone is the only limit.
+            rejects: match entry.guards.reject_share {
+                Some(_) => entry.guards.rejects.unwrap_or(u64::MAX),
+                None => entry.guards.rejects.unwrap_or(guards.rejects),
+            },
             reject_share: entry
                 .guards
                 .reject_share

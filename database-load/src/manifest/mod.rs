@@ -189,6 +189,19 @@ pub enum ManifestError {
         /// The file.
         file: String,
     },
+    /// Each of two data sets would take the other's rows as vanished.
+    #[error(
+        "{one} and {other} are loaded into one table, {table}, where each would take the other's rows as vanished: give \
+         both `vanished: keep`, or make them one data set of several files"
+    )]
+    SharedTable {
+        /// A data set.
+        one: String,
+        /// Another one.
+        other: String,
+        /// Their table.
+        table: String,
+    },
     /// A data set of this name was asked for.
     #[error("there is no data set {name}; there are {known}")]
     UnknownDataSet {

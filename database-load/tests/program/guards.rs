@@ -135,6 +135,7 @@ async fn rejects_are_limited_by_number_and_by_share() {
         ),
         ("rejects: 3, reject_share: 30%", 7, 3, None),
         ("rejects: 3, reject_share: 2.5%", 39, 1, None),
+        ("reject_share: 30%", 7, 3, None),
     ] {
         database.execute("TRUNCATE items").await;
         let ended = load_guarded(&database, "", guards, csv(good, bad));

@@ -374,3 +374,29 @@ async fn of_rows_with_the_same_key_one_counts_as_declared() {
         &["items.csv:3: column id: the key is already that of line 2"],
     );
 }
+
+#[tokio::test]
+async fn data_sets_with_one_table_must_keep_what_they_do_not_know() {
+    let database = migrated().await;
+    let manifest = |policy: &str| {
+        format!(
+            "data_sets:\n  summer: {{files: summer.csv, table: products{policy}}}\n  \
+             winter: {{files: winter.csv, table: products{policy}}}\n"
+        )
+    };
+    let files = [
+        ("manifest.yaml", manifest("")),
+        ("summer.csv", products_csv("12")),
+        ("winter.csv", products_csv("3")),
+    ];
+    let ended = load_files(&database, &files);
+    assert_failed(
+        &ended,
+        2,
+        &["summer and winter are loaded into one table, products"],
+    );
+    let mut files = files;
+    files[0].1 = manifest(", vanished: keep");
+    loaded(&database, &files);
+    assert_eq!(products(&database).await.len(), 3);
+}
