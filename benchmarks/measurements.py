@@ -1,17 +1,15 @@
 """Measures programs in turn on one server, whole processes, and checks that each did its work."""
 
-import os
 import random
 import shutil
 import statistics
-import subprocess
 import sys
-import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+import processes
 from programs import Program
 from server import Server
 
@@ -94,21 +92,11 @@ class Bench:
 
     def run(self, program: Program, command: list[str]) -> float:
         """Seconds from the start of the process to its end."""
-        output = self.folder / "output"
-        environment = {"PATH": os.environ["PATH"], "DATABASE_URL": self.server.url(program.name)}
-        with output.open("wb") as file:
-            began = time.perf_counter()
-            code = subprocess.call(command, cwd=self.folder, env=environment, stdout=file, stderr=file)
-            took = time.perf_counter() - began
-        if code != 0:
-            sys.exit(f"✗ {program.name} ended with exit code {code}:\n{output.read_text()[-2000:]}")
-        return took
+        return processes.seconds(program.name, command, self.server.url(program.name), self.folder)
 
     def peak_memory(self, program: Program) -> float:
-        """In MiB. GNU time is small itself; a child of this interpreter would be charged for its memory."""
-        report = self.folder / "memory"
-        self.run(program, ["/usr/bin/time", "--format=%M", f"--output={report}", *self.idle(program)])
-        return int(report.read_text().split()[-1]) / 1024
+        """In MiB."""
+        return processes.peak_memory(program.name, self.idle(program), self.server.url(program.name), self.folder)
 
 
 def in_turn(programs: list[Program], measure: Callable[[Program], float], rounds: int) -> list[dict[str, float]]:

@@ -14,6 +14,7 @@ class Server:
     psql: Path
     port: str
     password: str
+    log: Path
 
     def url(self, database: str) -> str:
         return f"postgres://postgres:{self.password}@127.0.0.1:{self.port}/{database}?sslmode=disable"
@@ -33,11 +34,17 @@ class Server:
     @contextmanager
     def database(self, name: str) -> Iterator[None]:
         """A fresh database, which is gone afterwards."""
-        self.ask("postgres", f'CREATE DATABASE "{name}"')
+        self.create(name)
         try:
             yield
         finally:
-            self.ask("postgres", f'DROP DATABASE "{name}" WITH (FORCE)')
+            self.drop(name)
+
+    def create(self, name: str) -> None:
+        self.ask("postgres", f'CREATE DATABASE "{name}"')
+
+    def drop(self, name: str) -> None:
+        self.ask("postgres", f'DROP DATABASE "{name}" WITH (FORCE)')
 
     def settle(self, database: str) -> None:
         """Does now what the server would do some time later, perhaps while something is measured."""
@@ -45,16 +52,18 @@ class Server:
 
 
 @contextmanager
-def private_server(psql: Path) -> Iterator[Server]:
+def private_server(psql: Path, *settings: str) -> Iterator[Server]:
+    """Without fsync and the like, unless settings such as fsync=on say otherwise."""
+    options = [option for setting in ("autovacuum=off", *settings) for option in ("--setting", setting)]
     process = subprocess.Popen(
-        [PROJECT / "scripts/postgres-server", "temporary", "--setting", "autovacuum=off"],
+        [PROJECT / "scripts/postgres-server", "temporary", *options],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     )
     try:
-        _, port, password, _ = process.stdout.readline().split()
-        yield Server(psql, port, password)
+        _, port, password, data_directory = process.stdout.readline().split()
+        yield Server(psql, port, password, Path(data_directory).with_name("postgres.log"))
     finally:
         process.stdin.close()
         process.wait()
