@@ -31,9 +31,7 @@ def circumstances(load: float) -> str:
 def sentences(server: Server, load: float, rounds: str) -> str:
     """All that is to be said of runs against a server of our own."""
     postgres = server.ask("postgres", "SHOW server_version").split()[0]
-    text = (
-        f"{circumstances(load)}, PostgreSQL {postgres} on the same machine. {rounds}; whole processes, all in turn."
-    )
+    text = f"{circumstances(load)}, PostgreSQL {postgres} on the same machine. {rounds}; whole processes, all in turn."
     return textwrap.fill(text, 120, break_on_hyphens=False)
 
 
