@@ -53,7 +53,12 @@ async fn sigterm_ends_the_reading_of_a_huge_source() {
     let source = std::fs::File::create(directory.path().join("products.csv")).unwrap();
     source.set_len(HUGE).unwrap();
     let mut run = test_process::start(&mut program(&database, directory.path()));
-    sleep(Duration::from_millis(700)).await;
+    database
+        .until(
+            "SELECT EXISTS (SELECT FROM pg_stat_activity
+                 WHERE datname = current_database() AND application_name LIKE 'database-load%')",
+        )
+        .await;
     let started = Instant::now();
     run.signal("TERM");
     let ended = run.end_within(LIMIT);

@@ -19,6 +19,18 @@ const TRACE_ID: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const PARENT_ID: &str = "00f067aa0ba902b7";
 const POD_UID: &str = "0f9b2c1d-5e6f-4a7b-8c9d-0e1f2a3b4c5d";
 
+const LOAD_SPANS: [&str; 9] = [
+    "ANALYZE coupons",
+    "ANALYZE products",
+    "COPY coupons",
+    "COPY products",
+    "connect",
+    "database-load",
+    "load coupons",
+    "load products",
+    "lock",
+];
+
 /// Runs a program that ends by itself without holding up the receiver.
 async fn run_traced(mut command: Command) -> Ended {
     tokio::task::spawn_blocking(move || run(&mut command))
@@ -140,20 +152,7 @@ async fn three_programs_make_one_trace_and_lose_nothing() {
         ]
     );
     let load = of_service(&spans, "database-load");
-    assert_eq!(
-        names(&load),
-        [
-            "ANALYZE coupons",
-            "ANALYZE products",
-            "COPY coupons",
-            "COPY products",
-            "connect",
-            "database-load",
-            "load coupons",
-            "load products",
-            "lock",
-        ]
-    );
+    assert_eq!(names(&load), LOAD_SPANS);
     let api = of_service(&spans, "order-food");
     for name in [
         "order-food",
