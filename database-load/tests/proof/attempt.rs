@@ -1,5 +1,7 @@
 //! A run that is disturbed, and the judgement of what it left.
 
+use std::time::Instant;
+
 use test_postgres::Database;
 use test_process::{Ended, Running};
 use test_proof::ensure;
@@ -38,10 +40,12 @@ impl<'run> Attempt<'run> {
         }
     }
 
-    /// Waits for the end, and looks whether each table is as before or as the source, and was at any moment.
-    pub(crate) async fn judge(self) -> Result<Ended, String> {
+    /// Waits for the end, and looks whether each table is as before or as the source, and was at any moment. Returns
+    /// also when the server had forgotten the loader.
+    pub(crate) async fn judge(self) -> Result<(Ended, Instant), String> {
         let ended = self.run.end_within(LIMIT);
         nothing_is_left(self.database).await?;
+        let forgotten = Instant::now();
         let client = self.database.client().await;
         let after = content(&client).await.unwrap();
         let target = self.scenario.content(self.target);
@@ -79,7 +83,7 @@ impl<'run> Attempt<'run> {
                 )
             })?;
         }
-        Ok(ended)
+        Ok((ended, forgotten))
     }
 }
 

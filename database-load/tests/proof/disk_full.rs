@@ -32,7 +32,7 @@ async fn a_full_work_directory_is_told_and_changes_nothing() {
             disk.resize((16 << 10) + random.below(TOO_SMALL));
             let attempt = scenario.begin(&database, random).await;
             let target = attempt.target;
-            let ended = attempt.judge().await?;
+            let (ended, _) = attempt.judge().await?;
             let full = format!("coupons: the disk of {} is full", directory.display());
             let is_told =
                 ended.stderr.contains(&full) && ended.stderr.contains("are needed in all");
@@ -84,9 +84,9 @@ async fn a_full_disk_of_the_server_changes_nothing() {
             let target = attempt.target;
             // The first rows of a table go there directly.
             let is_first = scenario.is_empty(&attempt.before);
-            let ended = attempt.judge().await;
+            let judged = attempt.judge().await;
             database.execute(&format!("{alter} RESET ALL")).await;
-            let ended = ended?;
+            let (ended, _) = judged?;
             let is_told = ended.code == Some(1) && ended.stderr.contains(reason);
             ensure(is_told || is_first, || format!("{setting}: {ended:?}"))?;
             scenario.finish(&database, target).await
