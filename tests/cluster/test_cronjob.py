@@ -12,7 +12,7 @@ def test_it_is_run_now(system: Namespace) -> None:
     system.kubectl("create", "job", "database-load-now", "--from=cronjob/database-load").succeeded()
     system.kubectl("wait", "--for=condition=Complete", "job/database-load-now", "--timeout=60s").succeeded()
     log = system.kubectl("logs", "job/database-load-now").succeeded()
-    assert "✓ database-load: products 2 updated, 8 unchanged; coupons unchanged; " in log, log
+    assert "✓ database-load: coupons unchanged; products 2 updated, 8 unchanged; " in log, log
     assert system.value("SELECT price FROM products WHERE id = '1'") == "12.99"
     pods = system.get("pods", "--selector", "batch.kubernetes.io/job-name=database-load-now")["items"]
     assert report(pods[0]["status"]["containerStatuses"][0])
