@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use connection::{ConnectionSettings, ServerOptions};
+use connection::{ConnectError, ConnectionSettings, Connector, ServerOptions};
 use environment::{Environment, SettingError, value};
 use serde::Deserialize;
 
@@ -161,8 +161,17 @@ impl LoadSettings {
         })
     }
 
+    /// What connects as these settings say.
+    pub(crate) fn connector(&self) -> Result<Connector, ConnectError> {
+        Connector::new(
+            self.connection.clone(),
+            "database-load",
+            self.server_options(),
+        )
+    }
+
     /// What the server is asked for at the start of the connection. What it prints is compared with what the source says.
-    pub(crate) fn server_options(&self) -> ServerOptions {
+    fn server_options(&self) -> ServerOptions {
         ServerOptions::default()
             .timeout("lock_timeout", Some(self.lock_timeout))
             .timeout("statement_timeout", self.statement_timeout)

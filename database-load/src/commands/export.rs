@@ -3,7 +3,6 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use connection::Connector;
 use shutdown::Shutdown;
 use tokio_postgres::IsolationLevel;
 
@@ -32,11 +31,7 @@ pub async fn export(
     shutdown: &Shutdown,
 ) -> Result<u64, LoadError> {
     settings.only = vec![export.data_set.clone()];
-    let connector = Connector::new(
-        settings.connection.clone(),
-        "database-load",
-        settings.server_options(),
-    )?;
+    let connector = settings.connector()?;
     let manifest = manifest(&settings)?;
     let exporting = async {
         let mut sources = find_sources(manifest).await?;

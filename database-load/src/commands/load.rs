@@ -70,11 +70,7 @@ struct LoadRun {
 
 impl LoadRun {
     async fn guarded(&mut self, shutdown: &Shutdown) -> Result<(), LoadError> {
-        let connector = Connector::new(
-            self.settings.connection.clone(),
-            "database-load",
-            self.settings.server_options(),
-        )?;
+        let connector = self.settings.connector()?;
         let manifest = manifest(&self.settings)?;
         let begun = async {
             // The sources are read while the server answers.

@@ -1,6 +1,5 @@
 //! `rejects`: the rows that could not be loaded, as a file of the source's own format.
 
-use connection::Connector;
 use shutdown::Shutdown;
 
 use crate::error::LoadError;
@@ -16,11 +15,7 @@ pub async fn rejects(
     data_set: Option<&str>,
     shutdown: &Shutdown,
 ) -> Result<Vec<u8>, LoadError> {
-    let connector = Connector::new(
-        settings.connection.clone(),
-        "database-load",
-        settings.server_options(),
-    )?;
+    let connector = settings.connector()?;
     let reading = async {
         let connection = connector.wait().await?;
         let found = if history::exists(&connection).await? {

@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use connection::Connector;
 use shutdown::Shutdown;
 
 use crate::error::LoadError;
@@ -18,11 +17,7 @@ pub struct Status {
 
 /// Reads the history; changes nothing.
 pub async fn status(settings: LoadSettings, shutdown: &Shutdown) -> Result<Status, LoadError> {
-    let connector = Connector::new(
-        settings.connection.clone(),
-        "database-load",
-        settings.server_options(),
-    )?;
+    let connector = settings.connector()?;
     let reading = async {
         let connection = connector.wait().await?;
         let data_sets = if history::exists(&connection).await? {

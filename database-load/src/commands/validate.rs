@@ -2,7 +2,6 @@
 
 use std::collections::{HashMap, HashSet};
 
-use connection::Connector;
 use shutdown::Shutdown;
 use tracing::info;
 
@@ -17,11 +16,7 @@ use crate::settings::LoadSettings;
 /// needed; what only rows of tables can tell, such as whether a reference leads anywhere, is left to a load or its
 /// preview. Returns how many data sets there are.
 pub async fn validate(settings: LoadSettings, shutdown: &Shutdown) -> Result<usize, LoadError> {
-    let connector = Connector::new(
-        settings.connection.clone(),
-        "database-load",
-        settings.server_options(),
-    )?;
+    let connector = settings.connector()?;
     let manifest = manifest(&settings)?;
     let validating = async {
         let sources = find_sources(manifest).await?;

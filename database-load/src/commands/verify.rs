@@ -1,6 +1,5 @@
 //! `verify`: whether the tables are as their sources say.
 
-use connection::Connector;
 use shutdown::Shutdown;
 use tokio_postgres::IsolationLevel;
 use tracing::info;
@@ -13,11 +12,7 @@ use crate::settings::LoadSettings;
 /// Compares every row of all sources and tables; writes nothing but temporary tables. Returns how many data sets there
 /// are.
 pub async fn verify(settings: LoadSettings, shutdown: &Shutdown) -> Result<usize, LoadError> {
-    let connector = Connector::new(
-        settings.connection.clone(),
-        "database-load",
-        settings.server_options(),
-    )?;
+    let connector = settings.connector()?;
     let manifest = manifest(&settings)?;
     let verifying = async {
         let sources = find_sources(manifest).await?;

@@ -24,10 +24,7 @@ pub(super) fn names(
         names.add(text);
         Ok(())
     });
-    match outcome {
-        Ok(()) | Err(ReadError::Ended) => Ok(names.found),
-        Err(ReadError::Source(error)) => Err(error),
-    }
+    names.after(outcome)
 }
 
 /// Reads the array's objects.
@@ -45,10 +42,18 @@ pub(super) fn read(
 /// Names of fields, each once.
 #[derive(Default)]
 pub(super) struct Names {
-    pub(super) found: Vec<String>,
+    found: Vec<String>,
 }
 
 impl Names {
+    /// All of them, when the reading has come to its end.
+    pub(super) fn after(self, outcome: Result<(), ReadError>) -> Result<Vec<String>, SourceError> {
+        match outcome {
+            Ok(()) | Err(ReadError::Ended) => Ok(self.found),
+            Err(ReadError::Source(error)) => Err(error),
+        }
+    }
+
     /// Adds those of an object; what is not an object has none.
     pub(super) fn add(&mut self, text: &str) {
         if let Ok(members) = serde_json::from_str::<BTreeMap<String, &RawValue>>(text) {

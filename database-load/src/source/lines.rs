@@ -21,10 +21,7 @@ pub(super) fn names(
         }
         Ok(())
     });
-    match outcome {
-        Ok(()) | Err(ReadError::Ended) => Ok(names.found),
-        Err(ReadError::Source(error)) => Err(error),
-    }
+    names.after(outcome)
 }
 
 /// Reads the objects. A line that is none is one bad row, since the next one is independent of it.
