@@ -14,6 +14,8 @@ const MIGRATION: &str =
     include_str!("../../database-migration/migrations/004_create_load_history.sql");
 /// So many runs of a data set are kept.
 const KEPT_RUNS: i64 = 500;
+/// Runs are removed when there are so many more, and not one at each run.
+const SPARE_RUNS: i64 = 50;
 /// Of so many runs of a data set the rejected rows are kept.
 const KEPT_REJECTIONS: i64 = 10;
 
@@ -144,22 +146,26 @@ pub(crate) fn counts(row: &Row, first: usize) -> Counts {
     }
 }
 
-/// Adds a run with its rejected rows; returns its number.
+/// Adds a run with its rejected rows; returns whether the history has become so long that it is to be pruned.
 pub(crate) async fn record(
     client: &impl GenericClient,
     run: &Run<'_>,
     rejections: &[Rejection],
-) -> Result<i64, LoadError> {
-    let number = insert(client, run).await.map_err(failed)?;
+) -> Result<bool, LoadError> {
+    let (number, is_long) = insert(client, run).await.map_err(failed)?;
     if !rejections.is_empty() {
         insert_rejections(client, number, rejections)
             .await
             .map_err(failed)?;
     }
-    Ok(number)
+    Ok(is_long || !rejections.is_empty())
 }
 
-async fn insert(client: &impl GenericClient, run: &Run<'_>) -> Result<i64, tokio_postgres::Error> {
+/// Returns the run's number, and whether there are more than enough of its data set.
+async fn insert(
+    client: &impl GenericClient,
+    run: &Run<'_>,
+) -> Result<(i64, bool), tokio_postgres::Error> {
     let counts = &run.counts;
     let count = |count: u64| count.cast_signed();
     let duration = i64::try_from(run.duration.as_millis()).unwrap_or(i64::MAX);
@@ -170,7 +176,7 @@ async fn insert(client: &impl GenericClient, run: &Run<'_>) -> Result<i64, tokio
                  rows_deleted, rows_kept, bytes_read, duration_ms, trace_id, problem, started_at)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18::bigint, $19, $20,
                  clock_timestamp() - $18::bigint * interval '1 millisecond')
-             RETURNING id",
+             RETURNING id, (SELECT count(*) FROM load_run WHERE data_set = $1) >= $21::bigint",
             &[
                 &run.data_set,
                 &run.table,
@@ -192,10 +198,11 @@ async fn insert(client: &impl GenericClient, run: &Run<'_>) -> Result<i64, tokio
                 &duration,
                 &telemetry::current_trace_id(),
                 &run.problem,
+                &(KEPT_RUNS + SPARE_RUNS),
             ],
         )
         .await?;
-    Ok(row.get(0))
+    Ok((row.get(0), row.get(1)))
 }
 
 async fn insert_rejections(

@@ -169,8 +169,9 @@ impl LoadRun {
         };
         if !self.summary.is_preview {
             let run = prepared.run(&report, None);
-            history::record(&**connection, &run, &[]).await?;
-            history::prune(connection, &report.data_set).await;
+            if history::record(&**connection, &run, &[]).await? {
+                history::prune(connection, &report.data_set).await;
+            }
         }
         metrics::lag(&report.data_set, last.age);
         metrics::ended(
@@ -235,12 +236,15 @@ impl LoadRun {
                 return Ok(());
             }
         };
-        for (prepared, report) in group.iter().zip(&reports) {
+        for (prepared, (report, is_history_long)) in group.iter().zip(&reports) {
             if report.outcome == Outcome::Loaded {
                 analyse(connection, prepared, &report.counts).await;
             }
-            history::prune(connection, &report.data_set).await;
+            if *is_history_long {
+                history::prune(connection, &report.data_set).await;
+            }
         }
+        let reports = reports.into_iter().map(|(report, _)| report);
         self.summary.data_sets.extend(reports);
         Ok(())
     }
@@ -249,7 +253,7 @@ impl LoadRun {
         &self,
         connection: &mut Connection,
         group: &[Prepared],
-    ) -> Result<Vec<DataSetReport>, LoadError> {
+    ) -> Result<Vec<(DataSetReport, bool)>, LoadError> {
         let mut delays = ExponentialBuilder::default()
             .with_jitter()
             .with_max_times(ATTEMPTS - 1)
@@ -271,12 +275,12 @@ impl LoadRun {
     }
 
     /// One transaction over a group: first what is new or changed, in the order of foreign keys, then what vanished, in
-    /// the opposite order.
+    /// the opposite order. Returns for each whether the history is to be pruned, too.
     async fn attempt(
         &self,
         connection: &mut Connection,
         group: &[Prepared],
-    ) -> Result<Vec<DataSetReport>, LoadError> {
+    ) -> Result<Vec<(DataSetReport, bool)>, LoadError> {
         // All statements see the rows as they were when the transaction began, and what it wrote itself.
         let transaction = connection
             .build_transaction()
@@ -315,16 +319,17 @@ impl LoadRun {
                 None => Vec::new(),
             };
             let run = prepared.run(&report, None);
-            history::record(&transaction, &run, &rejections)
+            let is_history_long = history::record(&transaction, &run, &rejections)
                 .instrument(span.clone())
                 .await?;
-            reports.push(report);
+            reports.push((report, is_history_long));
         }
         transaction
             .commit()
             .await
             .map_err(|error| group[0].error(Problem::Database(error)))?;
-        for (prepared, ((span, outcome), report)) in group.iter().zip(written.iter().zip(&reports))
+        for (prepared, ((span, outcome), (report, _))) in
+            group.iter().zip(written.iter().zip(&reports))
         {
             span.in_scope(|| tell(prepared, outcome, report));
         }
@@ -403,10 +408,11 @@ impl LoadRun {
         };
         let run = prepared.run(&report, Some(failure.to_string()));
         let rejections = prepared.with_headers(rejections).await;
-        if let Err(problem) = history::record(&**connection, &run, &rejections).await {
-            warn!("the failure is not kept: {problem}");
+        match history::record(&**connection, &run, &rejections).await {
+            Ok(true) => history::prune(connection, &report.data_set).await,
+            Ok(false) => {}
+            Err(problem) => warn!("the failure is not kept: {problem}"),
         }
-        history::prune(connection, &report.data_set).await;
         if let Ok(Some(last)) = history::last(&**connection, &report.data_set, &report.table).await
         {
             metrics::lag(&report.data_set, last.age);

@@ -82,7 +82,7 @@ async fn without_rights_on_the_history_it_is_said_which_are_needed() {
     let needed = "the history of loads: permission denied for table load_run (SQLSTATE 42501); its tables load_run and \
                   load_reject are made by migration 004 of database-migration, and whoever loads needs SELECT, INSERT, \
                   UPDATE and DELETE on them";
-    for granted in ["", "SELECT", "INSERT", "DELETE"] {
+    for granted in ["", "SELECT"] {
         if !granted.is_empty() {
             database
                 .execute(&format!(
@@ -94,13 +94,57 @@ async fn without_rights_on_the_history_it_is_said_which_are_needed() {
         assert_failed(&ended, 1, &[needed]);
         assert_eq!(rows(&database, "items").await.len(), 1);
     }
+    let loaded = async |granted: &str| {
+        database
+            .execute(&format!(
+                "GRANT {granted} ON load_run, load_reject TO {role}"
+            ))
+            .await;
+        run(as_role(&mut program_on(&database, other.path()), &role))
+    };
+    succeeded(loaded("INSERT").await);
+    assert_eq!(rows(&database, "items").await.len(), 2);
+    fill_history(&database).await;
+    let warned = loaded("DELETE").await;
+    assert_eq!(warned.code, Some(0), "{warned:?}");
+    assert!(
+        warned
+            .stderr
+            .contains("old runs stay in the history: permission denied"),
+        "{warned:?}"
+    );
+    succeeded(loaded("UPDATE").await);
+}
+
+/// Notes so many runs that old ones are removed by the next.
+async fn fill_history(database: &Database<'_>) {
     database
-        .execute(&format!("GRANT UPDATE ON load_run, load_reject TO {role}"))
+        .execute(
+            "INSERT INTO load_run (data_set, table_name, outcome, started_at)
+             SELECT 'items', 'items', 'failed', now() FROM generate_series(1, 600)",
+        )
         .await;
-    succeeded(run(as_role(
-        &mut program_on(&database, other.path()),
-        &role,
-    )));
+}
+
+#[tokio::test]
+async fn a_long_history_is_pruned_but_for_what_the_next_run_goes_by() {
+    let database = database(ITEMS).await;
+    let files = directory(&[("items.csv", "id\na\n")]);
+    succeeded(load(&database, files.path()));
+    fill_history(&database).await;
+    let outcomes = "SELECT string_agg(outcome || ' ' || number, ', ' ORDER BY outcome)
+                    FROM (SELECT outcome, count(*) AS number FROM load_run GROUP BY outcome) AS outcomes";
+    let ended = succeeded(load(&database, files.path()));
+    assert_said(&ended, &["items: the source is unchanged"]);
+    assert_eq!(
+        database.value(outcomes).await,
+        "failed 499, loaded 1, unchanged 1"
+    );
+    succeeded(load(&database, files.path()));
+    assert_eq!(
+        database.value(outcomes).await,
+        "failed 499, loaded 1, unchanged 2"
+    );
 }
 
 #[tokio::test]
