@@ -17,6 +17,9 @@ use crate::rejection::Rejections;
 use crate::target::sql::{list, names};
 use crate::target::statement_span;
 
+/// What a page of the table costs after all rows were read. The planner takes it for one on a disk otherwise, and would
+/// rather look at all rows once more than for those that differ.
+const IN_MEMORY: &str = "SET LOCAL seq_page_cost = 0.1; SET LOCAL random_page_cost = 0.1";
 /// With more vanished rows than this, the server finds them instead of sending each.
 const MANY_VANISHED: usize = 100_000;
 
@@ -30,6 +33,10 @@ pub(super) async fn compare(
         .instrument(statement_span("COPY", &work.table))
         .await?;
     let rows_before = existing.len() as u64;
+    transaction
+        .batch_execute(IN_MEMORY)
+        .await
+        .map_err(|error| work.database_error(error))?;
     let (checksum, staged) = stage(transaction, work, reading, &mut existing)
         .instrument(statement_span("COPY", &work.table))
         .await?;
@@ -92,12 +99,14 @@ async fn stage(
         if !batch.rejected.is_empty() {
             return Err(Detour::Irregular);
         }
-        for (row, text) in batch.iter() {
-            checksum.add(row.hash);
-            match existing.find(row.hash) {
+        let hashes: Vec<_> = batch.hashes().collect();
+        existing.fetch(&hashes);
+        for ((row, text), hash) in batch.iter().zip(hashes) {
+            checksum.add(hash);
+            match existing.find(hash) {
                 Found::Same => {}
                 Found::New => {
-                    staged.add(row.hash);
+                    staged.add(hash);
                     copy.stage(batch.file, row, text)
                         .await
                         .map_err(|error| detour(work, error))?;
@@ -107,10 +116,6 @@ async fn stage(
         }
     }
     copy.finish().await.map_err(|error| detour(work, error))?;
-    transaction
-        .batch_execute(&format!("ANALYZE {name}"))
-        .await
-        .map_err(|error| work.database_error(error))?;
     Ok((checksum, staged))
 }
 

@@ -44,7 +44,7 @@ async fn copy(transaction: &Transaction<'_>, work: &DataSetWork) -> Result<Check
         if !batch.rejected.is_empty() {
             return Err(Detour::Irregular);
         }
-        batch.rows.iter().for_each(|row| checksum.add(row.hash));
+        batch.hashes().for_each(|hash| checksum.add(hash));
         copy.send(batch.text)
             .await
             .map_err(|error| detour(work, error))?;

@@ -1,11 +1,13 @@
 //! The rows that a table has already, by the hashes of their texts.
 
-/// The hashes of a table's rows, and which of them the source has as well. 16 bytes a row.
+/// The hashes of a table's rows, and which of them the source has as well. At most 18 bytes a row.
 pub(crate) struct Existing {
     /// In order.
     hashes: Vec<u128>,
-    /// Where the hashes begin that start with these 16 bits.
+    /// Where the hashes begin that start with these bits.
     starts: Vec<usize>,
+    /// How many bits of a hash do not tell its start.
+    shift: u32,
     /// A bit a row.
     found: Vec<u64>,
     missing: usize,
@@ -26,17 +28,24 @@ impl Existing {
     /// Of all rows of a table, none of which has the hash of another.
     pub(crate) fn new(mut hashes: Vec<u128>) -> Self {
         hashes.sort_unstable();
-        let mut starts = Vec::with_capacity((1 << 16) + 1);
-        for prefix in 0..=1_u128 << 16 {
-            let from = starts.last().copied().unwrap_or_default();
-            let rest: &[u128] = &hashes[from..];
-            starts.push(from + rest.partition_point(|hash| hash >> 112 < prefix));
+        // Some 4 to 8 of them share a start: more would be more to fetch from memory, fewer more memory.
+        let bits = (hashes.len() / 4).max(2).ilog2();
+        let shift = u128::BITS - bits;
+        let mut starts = vec![0; (1 << bits) + 1];
+        for hash in &hashes {
+            starts[prefix(*hash, shift) + 1] += 1;
+        }
+        let mut sum = 0;
+        for start in &mut starts {
+            sum += *start;
+            *start = sum;
         }
         Self {
             found: vec![0; hashes.len().div_ceil(64)],
             missing: hashes.len(),
             hashes,
             starts,
+            shift,
         }
     }
 
@@ -70,14 +79,30 @@ impl Existing {
             .is_some_and(|position| self.found[position / 64] & (1 << (position % 64)) != 0)
     }
 
+    /// Brings what is needed to look these up near to the processor, which can wait for many at once as long as none
+    /// depends on what was found for another.
+    pub(crate) fn fetch(&self, hashes: &[u128]) {
+        let touched = hashes.iter().fold(0, |touched, hash| {
+            let start = self.starts[prefix(*hash, self.shift)];
+            let near = [start, start + 4].map(|position| self.hashes.get(position).copied());
+            touched ^ near[0].unwrap_or_default() ^ near[1].unwrap_or_default()
+        });
+        std::hint::black_box(touched);
+    }
+
     fn position(&self, hash: u128) -> Option<usize> {
-        let prefix = usize::try_from(hash >> 112).unwrap_or_default();
-        let (start, end) = (self.starts[prefix], self.starts[prefix + 1]);
-        self.hashes[start..end]
-            .binary_search(&hash)
-            .ok()
+        let prefix = prefix(hash, self.shift);
+        let start = self.starts[prefix];
+        self.hashes[start..self.starts[prefix + 1]]
+            .iter()
+            .position(|other| *other == hash)
             .map(|position| start + position)
     }
+}
+
+/// The first bits of a hash, of which there are few enough for an index.
+fn prefix(hash: u128, shift: u32) -> usize {
+    usize::try_from(hash >> shift).unwrap_or_default()
 }
 
 #[cfg(test)]

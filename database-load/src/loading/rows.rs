@@ -17,7 +17,7 @@ use crate::target::Column;
 /// Rows are handed over in pieces of about this size, in bytes.
 const PIECE: usize = 64 * 1024;
 /// So many pieces are read ahead while the server is busy.
-const AHEAD: usize = 192;
+const AHEAD: usize = 256;
 /// A record longer than this is not kept when it is rejected, in bytes.
 const LONGEST_RECORD: usize = 64 * 1024;
 
@@ -40,8 +40,6 @@ pub(crate) struct Row {
     pub(crate) line: u64,
     /// Where it ends in the batch's text.
     pub(crate) end: usize,
-    /// Of its text.
-    pub(crate) hash: u128,
 }
 
 /// A row that cannot be loaded.
@@ -57,6 +55,12 @@ impl Batch {
         let starts = std::iter::once(0).chain(self.rows.iter().map(|row| row.end));
         let rows = self.rows.iter().zip(starts);
         rows.map(|(row, start)| (row, &self.text[start..row.end]))
+    }
+
+    /// The hash of each row.
+    pub(crate) fn hashes(&self) -> impl Iterator<Item = u128> {
+        self.iter()
+            .map(|(_, text)| row_hash(&text[..text.len() - 1]))
     }
 }
 
@@ -179,13 +183,11 @@ impl<'work> Reader<'work> {
         let start = self.batch.text.len();
         match self.write(record) {
             Ok(()) => {
-                let hash = row_hash(&self.batch.text[start..]);
                 self.batch.text.push(b'\n');
                 self.batch.rows.push(Row {
                     number: self.number,
                     line: record.line,
                     end: self.batch.text.len(),
-                    hash,
                 });
             }
             Err((column, reason)) => {
@@ -241,6 +243,7 @@ impl<'work> Reader<'work> {
     fn send(&mut self) -> Result<(), Ended> {
         let next = Batch {
             text: Vec::with_capacity(PIECE + PIECE / 4),
+            rows: Vec::with_capacity(self.batch.rows.len()),
             file: self.batch.file,
             ..Batch::default()
         };

@@ -142,19 +142,9 @@ async fn update_by_place(
         return Ok(0);
     };
     let returning = columns_of("target", &work.layout.columns);
-    // The planner takes each row for a read from disk, and would rather look at all rows of the table.
-    transaction
-        .batch_execute("SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off")
-        .await?;
-    let updated = written
+    written
         .add_query(transaction, &format!("{update} RETURNING {returning}"))
-        .await?;
-    transaction
-        .batch_execute(
-            "SET LOCAL enable_hashjoin TO DEFAULT; SET LOCAL enable_mergejoin TO DEFAULT",
-        )
-        .await?;
-    Ok(updated)
+        .await
 }
 
 /// Writes the staged rows that the target does not have, or has otherwise, and reads them back.
