@@ -164,13 +164,17 @@ pub fn main() -> ExitCode {
         Command::Verify => PROGRAM.run(environment, async |context| {
             let settings = options.settings(&context, options.overrides())?;
             let checked = verify(settings, &context.shutdown).await?;
-            Ok::<_, LoadError>(format!("{checked} data sets are as their sources say"))
+            Ok::<_, LoadError>(match checked {
+                1 => "1 data set is as its source says".to_owned(),
+                checked => format!("{checked} data sets are as their sources say"),
+            })
         }),
         Command::Validate => PROGRAM.run(environment, async |context| {
             let settings = options.settings(&context, options.overrides())?;
             let checked = validate(settings, &context.shutdown).await?;
             Ok::<_, LoadError>(format!(
-                "{checked} data sets can be loaded, as far as columns and keys tell"
+                "{checked} data set{} can be loaded, as far as columns and keys tell",
+                if checked == 1 { "" } else { "s" }
             ))
         }),
         Command::Status { format } => PROGRAM.run_for_document(environment, async |context| {

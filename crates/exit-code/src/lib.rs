@@ -12,7 +12,7 @@ pub enum ExitCode {
     Usage = 2,
     /// Work is pending.
     Pending = 3,
-    /// Migration files and history disagree.
+    /// Migration files and history disagree, or a table and the source that it was loaded from.
     Disagreement = 4,
     /// The server was not reached in time.
     Unreachable = 5,
@@ -37,7 +37,7 @@ impl std::fmt::Display for ExitCode {
             Self::Failed => "the work failed",
             Self::Usage => "bad usage or configuration",
             Self::Pending => "work is pending",
-            Self::Disagreement => "files and history disagree",
+            Self::Disagreement => "files and database disagree",
             Self::Unreachable => "the server was not reached in time",
             Self::LockTimeout => "a lock was not obtained in time",
             Self::BadData => "bad data",

@@ -11,6 +11,8 @@ use tokio::sync::watch;
 
 /// How long interrupted work may take to roll back.
 pub const GRACE: Duration = Duration::from_secs(1);
+/// How long it may take to interrupt it: a server that is no longer there does not answer.
+const INTERRUPTION: Duration = Duration::from_millis(400);
 
 /// Tells whether the process was asked to stop. Clones share the state.
 #[derive(Debug, Clone)]
@@ -45,7 +47,8 @@ impl Shutdown {
     }
 
     /// Runs `work` to its end, or until the process is asked to stop: then `interrupt` is run, `work` gets [`GRACE`] to
-    /// roll back, and the outcome is `None`. What it is still at after that is interrupted, too.
+    /// roll back, and the outcome is `None`. What it is still at after that is interrupted, too. All of it takes less than
+    /// two seconds.
     pub async fn guard<Outcome>(
         &self,
         work: impl Future<Output = Outcome>,
@@ -56,9 +59,11 @@ impl Shutdown {
             outcome = &mut work => return Some(outcome),
             () = self.requested() => {}
         }
-        interrupt().await;
+        // Whether it was interrupted in time or not, there is nothing else to be done.
+        let interrupted = async || drop(tokio::time::timeout(INTERRUPTION, interrupt()).await);
+        interrupted().await;
         if tokio::time::timeout(GRACE, work).await.is_err() {
-            interrupt().await;
+            interrupted().await;
         }
         None
     }

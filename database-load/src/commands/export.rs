@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use shutdown::Shutdown;
 use tokio_postgres::IsolationLevel;
 
-use crate::commands::{find_sources, manifest, prepare};
+use crate::commands::{connected, guarded_sources, manifest, prepare};
 use crate::error::{LoadError, Problem};
 use crate::loading::{DataSetWork, read_back};
 use crate::manifest::{Content, Format, ManifestError};
@@ -33,13 +33,12 @@ pub async fn export(
     settings.only = vec![export.data_set.clone()];
     let connector = settings.connector()?;
     let manifest = manifest(&settings)?;
-    let exporting = async {
-        let mut sources = find_sources(manifest).await?;
-        let (data_set, source) = sources.pop().ok_or_else(|| ManifestError::UnknownDataSet {
-            name: export.data_set.clone(),
-            known: "none with files".to_owned(),
-        })?;
-        let mut connection = connector.wait().await?;
+    let mut sources = guarded_sources(manifest, shutdown).await?;
+    let (data_set, source) = sources.pop().ok_or_else(|| ManifestError::UnknownDataSet {
+        name: export.data_set.clone(),
+        known: "none with files".to_owned(),
+    })?;
+    connected(&connector, shutdown, async |mut connection| {
         let prepared = prepare(&connection, data_set, source).await?;
         let work = prepared.work(0, &settings.work_directory).await?;
         let transaction = connection
@@ -53,11 +52,8 @@ pub async fn export(
         drop(transaction);
         connection.close().await;
         Ok(rows)
-    };
-    shutdown
-        .guard(Box::pin(exporting), async || {})
-        .await
-        .ok_or(LoadError::Terminated)?
+    })
+    .await
 }
 
 async fn write(

@@ -11,8 +11,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use connection::Connection;
+use connection::{Connection, Connector, cancel};
 use data_file::ContentHash;
+use shutdown::Shutdown;
 
 use crate::codes::Codes;
 use crate::error::{LoadError, Problem};
@@ -45,6 +46,17 @@ fn manifest(settings: &LoadSettings) -> Result<Manifest, LoadError> {
         Origin::Manifest(path) => Manifest::from_file(path)?,
     };
     Ok(manifest.only(&settings.only)?)
+}
+
+/// Finds the sources as [`find_sources`] does, unless the process is asked to stop.
+async fn guarded_sources(
+    manifest: Manifest,
+    shutdown: &Shutdown,
+) -> Result<Vec<(Arc<DataSet>, Source)>, LoadError> {
+    shutdown
+        .guard(find_sources(manifest), async || {})
+        .await
+        .ok_or(LoadError::Terminated)?
 }
 
 /// Finds the sources of all data sets and takes their hashes. Data sets without files that need none are left out.
@@ -167,6 +179,25 @@ impl Prepared {
             problem: problem.into(),
         }
     }
+}
+
+/// Connects and does `work`. Where the process is asked to stop meanwhile, the running statement is cancelled.
+async fn connected<Outcome>(
+    connector: &Connector,
+    shutdown: &Shutdown,
+    work: impl AsyncFnOnce(Connection) -> Result<Outcome, LoadError>,
+) -> Result<Outcome, LoadError> {
+    let connection = shutdown
+        .guard(connector.wait(), async || {})
+        .await
+        .ok_or(LoadError::Terminated)??;
+    let token = connection.cancel_token();
+    shutdown
+        .guard(Box::pin(work(connection)), async || {
+            cancel(&token, connector.tls()).await;
+        })
+        .await
+        .ok_or(LoadError::Terminated)?
 }
 
 /// Does what blocks on a thread of its own.

@@ -2,6 +2,7 @@
 
 use shutdown::Shutdown;
 
+use crate::commands::connected;
 use crate::error::LoadError;
 use crate::history;
 use crate::manifest::Format;
@@ -16,20 +17,16 @@ pub async fn rejects(
     shutdown: &Shutdown,
 ) -> Result<Vec<u8>, LoadError> {
     let connector = settings.connector()?;
-    let reading = async {
-        let connection = connector.wait().await?;
+    let found = connected(&connector, shutdown, async |connection| {
         let found = if history::exists(&connection).await? {
             history::rejections(&connection, data_set).await?
         } else {
             None
         };
         connection.close().await;
-        Ok::<_, LoadError>(found)
-    };
-    let found = shutdown
-        .guard(reading, async || {})
-        .await
-        .ok_or(LoadError::Terminated)??;
+        Ok(found)
+    })
+    .await?;
     let Some((data_set, rejections)) = found else {
         tracing::info!("no rows were rejected");
         return Ok(Vec::new());

@@ -4,6 +4,7 @@ use std::fmt;
 
 use shutdown::Shutdown;
 
+use crate::commands::connected;
 use crate::error::LoadError;
 use crate::history::{self, DataSetStatus};
 use crate::settings::LoadSettings;
@@ -18,8 +19,7 @@ pub struct Status {
 /// Reads the history; changes nothing.
 pub async fn status(settings: LoadSettings, shutdown: &Shutdown) -> Result<Status, LoadError> {
     let connector = settings.connector()?;
-    let reading = async {
-        let connection = connector.wait().await?;
+    connected(&connector, shutdown, async |connection| {
         let data_sets = if history::exists(&connection).await? {
             history::status(&connection).await?
         } else {
@@ -27,11 +27,8 @@ pub async fn status(settings: LoadSettings, shutdown: &Shutdown) -> Result<Statu
         };
         connection.close().await;
         Ok(Status { data_sets })
-    };
-    shutdown
-        .guard(reading, async || {})
-        .await
-        .ok_or(LoadError::Terminated)?
+    })
+    .await
 }
 
 impl fmt::Display for Status {

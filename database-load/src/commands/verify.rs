@@ -4,7 +4,7 @@ use shutdown::Shutdown;
 use tokio_postgres::IsolationLevel;
 use tracing::info;
 
-use crate::commands::{find_sources, manifest, prepare};
+use crate::commands::{connected, guarded_sources, manifest, prepare};
 use crate::error::LoadError;
 use crate::loading::{Counts, Purpose, compare};
 use crate::settings::LoadSettings;
@@ -14,9 +14,8 @@ use crate::settings::LoadSettings;
 pub async fn verify(settings: LoadSettings, shutdown: &Shutdown) -> Result<usize, LoadError> {
     let connector = settings.connector()?;
     let manifest = manifest(&settings)?;
-    let verifying = async {
-        let sources = find_sources(manifest).await?;
-        let mut connection = connector.wait().await?;
+    let sources = guarded_sources(manifest, shutdown).await?;
+    connected(&connector, shutdown, async |mut connection| {
         connector.require_session(&connection).await?;
         let checked = sources.len();
         let mut differing = Vec::new();
@@ -55,11 +54,8 @@ pub async fn verify(settings: LoadSettings, shutdown: &Shutdown) -> Result<usize
             checked,
             details: differing.concat(),
         })
-    };
-    shutdown
-        .guard(Box::pin(verifying), async || {})
-        .await
-        .ok_or(LoadError::Terminated)?
+    })
+    .await
 }
 
 /// What a load would do, if anything.

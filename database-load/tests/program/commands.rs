@@ -254,7 +254,7 @@ async fn verify_tells_each_difference() {
         &ended,
         &[
             "✓ items: items is as its source says (3 unchanged)\n",
-            "✓ database-load: 1 data sets are as their sources say\n",
+            "✓ database-load: 1 data set is as its source says\n",
         ],
     );
     database.execute("DELETE FROM items WHERE id = 'a'; UPDATE items SET stock = 0 WHERE id = 'b'; INSERT INTO items VALUES ('d')").await;

@@ -147,6 +147,32 @@ async fn sigterm_rolls_the_load_back() {
 }
 
 #[tokio::test]
+async fn sigterm_ends_what_only_reads_at_the_server_as_well() {
+    let database = database(ITEMS).await;
+    let files = directory(&[("items.csv", "id,stock\na,1\n")]);
+    succeeded(load(&database, files.path()));
+    let mut client = database.client().await;
+    for arguments in [
+        &["verify"][..],
+        &["export", "items"],
+        &["status"],
+        &["rejects"],
+    ] {
+        let holder = client.transaction().await.unwrap();
+        holder
+            .batch_execute("LOCK TABLE items, load_run IN ACCESS EXCLUSIVE MODE")
+            .await
+            .unwrap();
+        let mut command = program_on(&database, files.path());
+        let mut running = started_and_waiting(&database, command.args(arguments)).await;
+        running.signal("TERM");
+        assert_failed(&running.end_within(LIMIT), 143, &["stopped as asked"]);
+        database.until(&format!("SELECT NOT ({WAITS})")).await;
+        holder.rollback().await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn who_reads_meanwhile_sees_the_old_rows_or_the_new_ones() {
     let database = database(ITEMS).await;
     let csv = |version: usize| {

@@ -224,7 +224,7 @@ async fn validation_needs_the_catalog_only() {
     )));
     assert_said(
         &ended,
-        &["✓ database-load: 1 data sets can be loaded, as far as columns and keys tell\n"],
+        &["✓ database-load: 1 data set can be loaded, as far as columns and keys tell\n"],
     );
     let files = directory(&[("items.csv", "id,price\na,?\n")]);
     let ended = run(as_role(
