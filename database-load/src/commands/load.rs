@@ -10,11 +10,12 @@ use advisory_lock::{LockError, LockName};
 use backon::{BackoffBuilder, ExponentialBuilder};
 use connection::{Connection, Connector, cancel};
 use shutdown::Shutdown;
-use tokio_postgres::{IsolationLevel, Transaction};
+use tokio_postgres::Transaction;
 use tracing::{Instrument, Span, error, field, info, info_span, warn};
 
 use crate::commands::{
-    Prepared, blocking, find_sources, manifest, prepare, rejects, require_tables_of_their_own,
+    Prepared, begin, blocking, find_sources, manifest, prepare, rejects,
+    require_tables_of_their_own,
 };
 use crate::error::{LoadError, Problem};
 use crate::history::{self, LastRun, Outcome, Run};
@@ -281,11 +282,7 @@ impl LoadRun {
         connection: &mut Connection,
         group: &[Prepared],
     ) -> Result<Vec<(DataSetReport, bool)>, LoadError> {
-        // All statements see the rows as they were when the transaction began, and what it wrote itself.
-        let transaction = connection
-            .build_transaction()
-            .isolation_level(IsolationLevel::RepeatableRead)
-            .start()
+        let transaction = begin(connection)
             .await
             .map_err(|error| group[0].error(Problem::Database(error)))?;
         let mut written = Vec::with_capacity(group.len());
@@ -441,10 +438,7 @@ impl LoadRun {
         for group in groups::by_foreign_keys(prepared) {
             for (number, prepared) in group.iter().enumerate() {
                 let work = prepared.work(number, &self.settings.work_directory).await?;
-                let transaction = connection
-                    .build_transaction()
-                    .isolation_level(IsolationLevel::RepeatableRead)
-                    .start()
+                let transaction = begin(&mut connection)
                     .await
                     .map_err(|error| work.database_error(error))?;
                 let previewing = async {

@@ -14,6 +14,7 @@ use std::time::Instant;
 use connection::{Connection, Connector, cancel};
 use data_file::ContentHash;
 use shutdown::Shutdown;
+use tokio_postgres::{IsolationLevel, Transaction};
 
 use crate::codes::Codes;
 use crate::error::{LoadError, Problem};
@@ -179,6 +180,15 @@ impl Prepared {
             problem: problem.into(),
         }
     }
+}
+
+/// Begins a transaction whose statements all see the rows as they were when it began, and what it wrote itself.
+async fn begin(connection: &mut Connection) -> Result<Transaction<'_>, tokio_postgres::Error> {
+    connection
+        .build_transaction()
+        .isolation_level(IsolationLevel::RepeatableRead)
+        .start()
+        .await
 }
 
 /// Connects and does `work`. Where the process is asked to stop meanwhile, the running statement is cancelled.

@@ -1,10 +1,9 @@
 //! `verify`: whether the tables are as their sources say.
 
 use shutdown::Shutdown;
-use tokio_postgres::IsolationLevel;
 use tracing::info;
 
-use crate::commands::{connected, guarded_sources, manifest, prepare};
+use crate::commands::{begin, connected, guarded_sources, manifest, prepare};
 use crate::error::LoadError;
 use crate::loading::{Counts, Purpose, compare};
 use crate::settings::LoadSettings;
@@ -22,10 +21,7 @@ pub async fn verify(settings: LoadSettings, shutdown: &Shutdown) -> Result<usize
         for (number, (data_set, source)) in sources.into_iter().enumerate() {
             let prepared = prepare(&connection, data_set, source).await?;
             let work = prepared.work(number, &settings.work_directory).await?;
-            let transaction = connection
-                .build_transaction()
-                .isolation_level(IsolationLevel::RepeatableRead)
-                .start()
+            let transaction = begin(&mut connection)
                 .await
                 .map_err(|error| work.database_error(error))?;
             let comparing = async {

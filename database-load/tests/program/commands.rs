@@ -7,8 +7,8 @@ use serde_json::Value;
 use test_process::{bare_command, run, start};
 
 use crate::support::{
-    ITEMS, assert_failed, assert_said, database, directory, load, load_files, loaded, program,
-    program_on, rows, succeeded, versions, write,
+    ITEMS, assert_failed, assert_said, database, directory, holding, load, load_files, loaded,
+    program, program_on, rows, succeeded, versions, write,
 };
 
 #[test]
@@ -314,11 +314,7 @@ async fn a_long_load_tells_how_far_it_is() {
     let database = database(ITEMS).await;
     loaded(&database, &[("items.csv", "id\na\n")]);
     let mut client = database.client().await;
-    let holder = client.transaction().await.unwrap();
-    holder
-        .batch_execute("SELECT FROM items FOR UPDATE")
-        .await
-        .unwrap();
+    let holder = holding(&mut client, "SELECT FROM items FOR UPDATE").await;
     let files = directory(&[("items.csv", "id,stock\na,2\n")]);
     let running = start(&mut program_on(&database, files.path()));
     tokio::time::sleep(Duration::from_secs(7)).await;

@@ -7,8 +7,8 @@ use test_postgres::Database;
 use test_process::{Running, run, start};
 
 use crate::support::{
-    ITEMS, assert_failed, assert_said, database, directory, load, loaded, migrated, outcomes,
-    program, program_on, rows, succeeded, versions,
+    ITEMS, assert_failed, assert_said, database, directory, holding, load, loaded, migrated,
+    outcomes, program, program_on, rows, succeeded, versions,
 };
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -42,11 +42,7 @@ async fn a_load_waits_for_another_or_leaves_as_configured() {
     let database = database(ITEMS).await;
     loaded(&database, &[("items.csv", "id,stock\na,1\n")]);
     let mut client = database.client().await;
-    let holder = client.transaction().await.unwrap();
-    holder
-        .batch_execute("SELECT FROM items FOR UPDATE")
-        .await
-        .unwrap();
+    let holder = holding(&mut client, "SELECT FROM items FOR UPDATE").await;
     let files = directory(&[("items.csv", "id,stock\na,2\n")]);
     let mut first = program_on(&database, files.path());
     let first = started_and_waiting(&database, first.env("HOSTNAME", "pod-one")).await;
@@ -89,11 +85,7 @@ async fn one_of_two_loads_of_the_same_source_finds_it_loaded() {
     let database = database(ITEMS).await;
     loaded(&database, &[("items.csv", "id,stock\na,1\n")]);
     let mut client = database.client().await;
-    let holder = client.transaction().await.unwrap();
-    holder
-        .batch_execute("SELECT FROM items FOR UPDATE")
-        .await
-        .unwrap();
+    let holder = holding(&mut client, "SELECT FROM items FOR UPDATE").await;
     let files = directory(&[("items.csv", "id,stock\na,2\n")]);
     let first = started_and_waiting(&database, &mut program_on(&database, files.path())).await;
     let second = start(&mut program_on(&database, files.path()));
@@ -127,11 +119,7 @@ async fn sigterm_rolls_the_load_back() {
     loaded(&database, &[("items.csv", "id,stock\na,1\n")]);
     let before = versions(&database, "items").await;
     let mut client = database.client().await;
-    let holder = client.transaction().await.unwrap();
-    holder
-        .batch_execute("SELECT FROM items FOR UPDATE")
-        .await
-        .unwrap();
+    let holder = holding(&mut client, "SELECT FROM items FOR UPDATE").await;
     let files = directory(&[("items.csv", "id,stock\na,2\nb,1\n")]);
     let mut running =
         started_and_waiting(&database, &mut program_on(&database, files.path())).await;
@@ -158,11 +146,11 @@ async fn sigterm_ends_what_only_reads_at_the_server_as_well() {
         &["status"],
         &["rejects"],
     ] {
-        let holder = client.transaction().await.unwrap();
-        holder
-            .batch_execute("LOCK TABLE items, load_run IN ACCESS EXCLUSIVE MODE")
-            .await
-            .unwrap();
+        let holder = holding(
+            &mut client,
+            "LOCK TABLE items, load_run IN ACCESS EXCLUSIVE MODE",
+        )
+        .await;
         let mut command = program_on(&database, files.path());
         let mut running = started_and_waiting(&database, command.args(arguments)).await;
         running.signal("TERM");
@@ -212,8 +200,7 @@ async fn a_table_or_row_that_stays_locked_ends_the_load() {
     loaded(&database, &[("items.csv", "id,stock\na,1\n")]);
     let mut client = database.client().await;
     for statement in ["LOCK TABLE items", "SELECT FROM items FOR UPDATE"] {
-        let holder = client.transaction().await.unwrap();
-        holder.batch_execute(statement).await.unwrap();
+        let holder = holding(&mut client, statement).await;
         let files = directory(&[("items.csv", "id,stock\na,2\n")]);
         let ended = run(program_on(&database, files.path()).env("LOAD_LOCK_TIMEOUT", "200ms"));
         assert_failed(
@@ -236,11 +223,7 @@ async fn a_statement_may_take_only_so_long() {
     let database = database(ITEMS).await;
     loaded(&database, &[("items.csv", "id,stock\na,1\n")]);
     let mut client = database.client().await;
-    let holder = client.transaction().await.unwrap();
-    holder
-        .batch_execute("SELECT FROM items FOR UPDATE")
-        .await
-        .unwrap();
+    let _holder = holding(&mut client, "SELECT FROM items FOR UPDATE").await;
     let files = directory(&[("items.csv", "id,stock\na,2\n")]);
     let ended = run(program_on(&database, files.path()).env("LOAD_STATEMENT_TIMEOUT", "300ms"));
     assert_failed(
@@ -255,11 +238,7 @@ async fn a_load_that_gave_way_to_another_transaction_is_tried_again() {
     let database = database(ITEMS).await;
     loaded(&database, &[("items.csv", "id,stock\na,1\n")]);
     let mut client = database.client().await;
-    let other = client.transaction().await.unwrap();
-    other
-        .batch_execute("UPDATE items SET stock = 5")
-        .await
-        .unwrap();
+    let other = holding(&mut client, "UPDATE items SET stock = 5").await;
     let files = directory(&[("items.csv", "id,stock\na,2\n")]);
     let running = started_and_waiting(&database, &mut program_on(&database, files.path())).await;
     other.commit().await.unwrap();
@@ -288,11 +267,7 @@ async fn a_load_that_lost_a_deadlock_is_tried_again() {
         &[("one.csv", "id,name\na,1\n"), ("two.csv", "id,name\na,1\n")],
     );
     let mut client = database.client().await;
-    let other = client.transaction().await.unwrap();
-    other
-        .batch_execute("UPDATE two SET name = 'other'")
-        .await
-        .unwrap();
+    let other = holding(&mut client, "UPDATE two SET name = 'other'").await;
     let files = directory(&[("one.csv", "id,name\na,2\n"), ("two.csv", "id,name\na,2\n")]);
     let running = started_and_waiting(&database, &mut program_on(&database, files.path())).await;
     other

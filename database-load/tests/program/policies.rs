@@ -4,8 +4,8 @@ use test_postgres::Database;
 use test_process::run;
 
 use crate::support::{
-    ITEMS, assert_failed, assert_said, database, directory, last_counts, load, load_files, loaded,
-    migrated, outcomes, program_on, rows, succeeded,
+    ITEMS, assert_failed, assert_said, database, directory, holding, last_counts, load, load_files,
+    loaded, migrated, outcomes, program_on, rows, succeeded,
 };
 
 const HEADER: &str = "id,name,price,category\n";
@@ -178,11 +178,11 @@ async fn a_row_that_somebody_holds_is_deleted_by_a_later_run() {
         &[("manifest.yaml", DELETING), ("items.csv", "id\na\nb\n")],
     );
     let mut client = database.client().await;
-    let transaction = client.transaction().await.unwrap();
-    transaction
-        .batch_execute("SELECT FROM items WHERE id = 'b' FOR KEY SHARE")
-        .await
-        .unwrap();
+    let transaction = holding(
+        &mut client,
+        "SELECT FROM items WHERE id = 'b' FOR KEY SHARE",
+    )
+    .await;
     let files = directory(&[("manifest.yaml", DELETING), ("items.csv", "id\na\n")]);
     let ended = succeeded(load(&database, files.path()));
     assert_said(&ended, &["items 1 unchanged, 1 kept; "]);

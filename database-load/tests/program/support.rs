@@ -6,6 +6,7 @@ use std::process::Command;
 use tempfile::TempDir;
 use test_postgres::{Database, Server};
 use test_process::{Ended, run};
+use tokio_postgres::{Client, Transaction};
 
 /// A table with columns of the types that the program checks itself.
 pub(crate) const ITEMS: &str = "
@@ -43,6 +44,16 @@ pub(crate) async fn migrated() -> Database<'static> {
 /// The program, led to a test's database.
 pub(crate) fn program(database: &Database<'_>) -> Command {
     database.command(env!("CARGO_BIN_EXE_database-load"))
+}
+
+/// A transaction that has run a statement, and keeps what it locked until it ends.
+pub(crate) async fn holding<'client>(
+    client: &'client mut Client,
+    statement: &str,
+) -> Transaction<'client> {
+    let transaction = client.transaction().await.unwrap();
+    transaction.batch_execute(statement).await.unwrap();
+    transaction
 }
 
 /// A directory of files.
