@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use shutdown::Shutdown;
 use tokio_postgres::IsolationLevel;
 
-use crate::commands::{connected, guarded_sources, manifest, prepare};
+use crate::commands::{guarded, manifest, prepare};
 use crate::error::{LoadError, Problem};
 use crate::loading::{DataSetWork, read_back};
 use crate::manifest::{Content, Format, ManifestError};
@@ -33,13 +33,14 @@ pub async fn export(
     settings.only = vec![export.data_set.clone()];
     let connector = settings.connector()?;
     let manifest = manifest(&settings)?;
-    let mut sources = guarded_sources(manifest, shutdown).await?;
-    let (data_set, source) = sources.pop().ok_or_else(|| ManifestError::UnknownDataSet {
-        name: export.data_set.clone(),
-        known: "none with files".to_owned(),
-    })?;
-    connected(&connector, shutdown, async |mut connection| {
-        let prepared = prepare(&connection, data_set, source).await?;
+    let (connection, mut prepared) = prepare(&connector, manifest, shutdown).await?;
+    let prepared = prepared
+        .pop()
+        .ok_or_else(|| ManifestError::UnknownDataSet {
+            name: export.data_set.clone(),
+            known: "none with files".to_owned(),
+        })?;
+    guarded(&connector, connection, shutdown, async |mut connection| {
         let work = prepared.work(0, &settings.work_directory).await?;
         let transaction = connection
             .build_transaction()

@@ -8,14 +8,13 @@ use std::time::Instant;
 
 use advisory_lock::{LockError, LockName};
 use backon::{BackoffBuilder, ExponentialBuilder};
-use connection::{Connection, Connector, cancel};
+use connection::{Connection, Connector};
 use shutdown::Shutdown;
 use tokio_postgres::Transaction;
 use tracing::{Instrument, Span, error, field, info, info_span, warn};
 
 use crate::commands::{
-    Prepared, begin, blocking, find_sources, manifest, prepare, rejects,
-    require_tables_of_their_own,
+    Prepared, begin, blocking, guarded, manifest, prepare, rejects, require_tables_of_their_own,
 };
 use crate::error::{LoadError, Problem};
 use crate::history::{self, LastRun, Outcome, Run};
@@ -49,7 +48,7 @@ pub async fn load(
         failure: None,
         settings,
     };
-    let outcome = run.guarded(shutdown).await;
+    let outcome = run.start(shutdown).await;
     let outcome = outcome.and_then(|()| run.failure.take().map_or(Ok(()), Err));
     if let Some(path) = &run.settings.report {
         let written = report::write(path, &run.summary, outcome.as_ref().err());
@@ -70,33 +69,15 @@ struct LoadRun {
 }
 
 impl LoadRun {
-    async fn guarded(&mut self, shutdown: &Shutdown) -> Result<(), LoadError> {
+    async fn start(&mut self, shutdown: &Shutdown) -> Result<(), LoadError> {
         let connector = self.settings.connector()?;
         let manifest = manifest(&self.settings)?;
-        let begun = async {
-            // The sources are read while the server answers.
-            let (sources, connection) = tokio::join!(find_sources(manifest), connector.wait());
-            Ok::<_, LoadError>((sources?, connection?))
-        };
-        let (sources, connection) = shutdown
-            .guard(begun, async || {})
-            .await
-            .ok_or(LoadError::Terminated)??;
-        let token = connection.cancel_token();
-        let work = async {
-            let mut prepared = Vec::with_capacity(sources.len());
-            for (data_set, source) in sources {
-                prepared.push(prepare(&connection, data_set, source).await?);
-            }
-            require_tables_of_their_own(&prepared)?;
+        let (connection, prepared) = prepare(&connector, manifest, shutdown).await?;
+        require_tables_of_their_own(&prepared)?;
+        guarded(&connector, connection, shutdown, async |connection| {
             self.run(&connector, connection, prepared).await
-        };
-        shutdown
-            .guard(Box::pin(work), async || {
-                cancel(&token, connector.tls()).await;
-            })
-            .await
-            .ok_or(LoadError::Terminated)?
+        })
+        .await
     }
 
     async fn run(

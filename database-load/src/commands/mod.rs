@@ -23,7 +23,7 @@ use crate::manifest::{DataSet, Manifest, ManifestError, Vanished};
 use crate::progress::Progress;
 use crate::settings::{LoadSettings, Origin};
 use crate::source::{FindError, Layout, Source};
-use crate::target::Table;
+use crate::target::{Table, TableError};
 
 /// Changes whenever a load of the same source into the same table would do something else than before.
 const LOADER_FORMAT: u32 = 1;
@@ -49,78 +49,64 @@ fn manifest(settings: &LoadSettings) -> Result<Manifest, LoadError> {
     Ok(manifest.only(&settings.only)?)
 }
 
-/// Finds the sources as [`find_sources`] does, unless the process is asked to stop.
-async fn guarded_sources(
+/// Connects, and finds out what the sources and tables of all data sets are like. Data sets without files that need none
+/// are left out.
+async fn prepare(
+    connector: &Connector,
     manifest: Manifest,
     shutdown: &Shutdown,
-) -> Result<Vec<(Arc<DataSet>, Source)>, LoadError> {
-    shutdown
-        .guard(find_sources(manifest), async || {})
-        .await
-        .ok_or(LoadError::Terminated)?
-}
-
-/// Finds the sources of all data sets and takes their hashes. Data sets without files that need none are left out.
-async fn find_sources(manifest: Manifest) -> Result<Vec<(Arc<DataSet>, Source)>, LoadError> {
-    blocking(move || {
-        let mut found = Vec::with_capacity(manifest.data_sets.len());
-        for data_set in manifest.data_sets {
-            let source = Source::find(&data_set).map_err(|error| match error {
-                FindError::Manifest(error) => LoadError::Manifest(error),
-                FindError::File(error) => LoadError::DataSet {
-                    data_set: data_set.name.clone(),
-                    problem: Problem::Source(error.into()),
-                },
-            })?;
+) -> Result<(Connection, Vec<Prepared>), LoadError> {
+    let data_sets: Vec<_> = manifest.data_sets.into_iter().map(Arc::new).collect();
+    let preparing = async {
+        // The sources are read while the server answers.
+        let (sources, (connection, tables)) = tokio::try_join!(
+            find_sources(data_sets.clone()),
+            describe_tables(connector, &data_sets)
+        )?;
+        let mut prepared = Vec::with_capacity(data_sets.len());
+        for ((data_set, source), (started, table)) in data_sets.into_iter().zip(sources).zip(tables)
+        {
             if let Some(source) = source {
-                found.push((Arc::new(data_set), source));
+                prepared.push(Prepared::new(data_set, source, table, started)?);
             } else {
                 tracing::info!("{}: no files, which is allowed", data_set.name);
             }
         }
-        Ok(found)
-    })
-    .await
+        Ok((connection, prepared))
+    };
+    shutdown
+        .guard(Box::pin(preparing), async || {})
+        .await
+        .ok_or(LoadError::Terminated)?
 }
 
-/// Reads the table of a data set from the catalog.
-async fn prepare(
-    connection: &Connection,
-    data_set: Arc<DataSet>,
-    source: Source,
-) -> Result<Prepared, LoadError> {
-    let started = Instant::now();
-    let table = Table::describe(connection, &data_set.table, data_set.key.as_deref())
-        .await
-        .map_err(|error| LoadError::DataSet {
-            data_set: data_set.name.clone(),
-            problem: error.into(),
-        })?;
-    let decisive = format!(
-        "{:?}",
-        (
-            LOADER_FORMAT,
-            (
-                &data_set.content,
-                &data_set.columns,
-                &data_set.ignore,
-                &data_set.vanished
-            ),
-            (
-                &data_set.mark_column,
-                &data_set.duplicates,
-                &data_set.reads_back
-            ),
-            (&table.columns, &table.key),
-        )
-    );
-    Ok(Prepared {
-        mapping_hash: ContentHash::of_bytes(decisive.as_bytes()).to_string(),
-        data_set,
-        source: Arc::new(source),
-        table: Arc::new(table),
-        started,
-    })
+/// Finds the source of each data set and takes its hash.
+async fn find_sources(data_sets: Vec<Arc<DataSet>>) -> Result<Vec<Option<Source>>, LoadError> {
+    let find = |data_set: &Arc<DataSet>| {
+        Source::find(data_set).map_err(|error| match error {
+            FindError::Manifest(error) => LoadError::Manifest(error),
+            FindError::File(error) => LoadError::DataSet {
+                data_set: data_set.name.clone(),
+                problem: Problem::Source(error.into()),
+            },
+        })
+    };
+    blocking(move || data_sets.iter().map(find).collect()).await
+}
+
+/// Connects and reads the table of each data set from the catalog; tells when it began with each.
+async fn describe_tables(
+    connector: &Connector,
+    data_sets: &[Arc<DataSet>],
+) -> Result<(Connection, Vec<(Instant, Result<Table, TableError>)>), LoadError> {
+    let connection = connector.wait().await?;
+    let mut tables = Vec::with_capacity(data_sets.len());
+    for data_set in data_sets {
+        let started = Instant::now();
+        let table = Table::describe(&connection, &data_set.table, data_set.key.as_deref()).await;
+        tables.push((started, table));
+    }
+    Ok((connection, tables))
 }
 
 /// Data sets that share a table must not do anything to rows that they do not know.
@@ -143,6 +129,43 @@ fn require_tables_of_their_own(prepared: &[Prepared]) -> Result<(), ManifestErro
 }
 
 impl Prepared {
+    fn new(
+        data_set: Arc<DataSet>,
+        source: Source,
+        table: Result<Table, TableError>,
+        started: Instant,
+    ) -> Result<Self, LoadError> {
+        let table = table.map_err(|error| LoadError::DataSet {
+            data_set: data_set.name.clone(),
+            problem: error.into(),
+        })?;
+        let decisive = format!(
+            "{:?}",
+            (
+                LOADER_FORMAT,
+                (
+                    &data_set.content,
+                    &data_set.columns,
+                    &data_set.ignore,
+                    &data_set.vanished
+                ),
+                (
+                    &data_set.mark_column,
+                    &data_set.duplicates,
+                    &data_set.reads_back
+                ),
+                (&table.columns, &table.key),
+            )
+        );
+        Ok(Self {
+            mapping_hash: ContentHash::of_bytes(decisive.as_bytes()).to_string(),
+            data_set,
+            source: Arc::new(source),
+            table: Arc::new(table),
+            started,
+        })
+    }
+
     fn keeps_vanished(&self) -> bool {
         let has_mark_column = self.table.column(&self.data_set.mark_column).is_some();
         self.data_set
@@ -191,16 +214,13 @@ async fn begin(connection: &mut Connection) -> Result<Transaction<'_>, tokio_pos
         .await
 }
 
-/// Connects and does `work`. Where the process is asked to stop meanwhile, the running statement is cancelled.
-async fn connected<Outcome>(
+/// Does `work`. Where the process is asked to stop meanwhile, the running statement is cancelled.
+async fn guarded<Outcome>(
     connector: &Connector,
+    connection: Connection,
     shutdown: &Shutdown,
     work: impl AsyncFnOnce(Connection) -> Result<Outcome, LoadError>,
 ) -> Result<Outcome, LoadError> {
-    let connection = shutdown
-        .guard(connector.wait(), async || {})
-        .await
-        .ok_or(LoadError::Terminated)??;
     let token = connection.cancel_token();
     shutdown
         .guard(Box::pin(work(connection)), async || {
@@ -208,6 +228,12 @@ async fn connected<Outcome>(
         })
         .await
         .ok_or(LoadError::Terminated)?
+}
+
+/// Connects, unless the process is asked to stop.
+async fn connect(connector: &Connector, shutdown: &Shutdown) -> Result<Connection, LoadError> {
+    let connection = shutdown.guard(connector.wait(), async || {}).await;
+    Ok(connection.ok_or(LoadError::Terminated)??)
 }
 
 /// Does what blocks on a thread of its own.

@@ -2,7 +2,7 @@
 
 use shutdown::Shutdown;
 
-use crate::commands::connected;
+use crate::commands::{connect, guarded};
 use crate::error::LoadError;
 use crate::history;
 use crate::manifest::Format;
@@ -17,7 +17,8 @@ pub async fn rejects(
     shutdown: &Shutdown,
 ) -> Result<Vec<u8>, LoadError> {
     let connector = settings.connector()?;
-    let found = connected(&connector, shutdown, async |connection| {
+    let connection = connect(&connector, shutdown).await?;
+    let found = guarded(&connector, connection, shutdown, async |connection| {
         let found = if history::exists(&connection).await? {
             history::rejections(&connection, data_set).await?
         } else {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use shutdown::Shutdown;
 
-use crate::commands::connected;
+use crate::commands::{connect, guarded};
 use crate::error::LoadError;
 use crate::history::{self, DataSetStatus};
 use crate::settings::LoadSettings;
@@ -19,7 +19,8 @@ pub struct Status {
 /// Reads the history; changes nothing.
 pub async fn status(settings: LoadSettings, shutdown: &Shutdown) -> Result<Status, LoadError> {
     let connector = settings.connector()?;
-    connected(&connector, shutdown, async |connection| {
+    let connection = connect(&connector, shutdown).await?;
+    guarded(&connector, connection, shutdown, async |connection| {
         let data_sets = if history::exists(&connection).await? {
             history::status(&connection).await?
         } else {

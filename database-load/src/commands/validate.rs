@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use shutdown::Shutdown;
 use tracing::info;
 
-use crate::commands::{connected, guarded_sources, manifest, prepare};
+use crate::commands::{manifest, prepare};
 use crate::error::{LoadError, Problem};
 use crate::loading::{DataSetWork, Reading, push_key, row_hash};
 use crate::manifest::Duplicates;
@@ -18,22 +18,14 @@ use crate::settings::LoadSettings;
 pub async fn validate(settings: LoadSettings, shutdown: &Shutdown) -> Result<usize, LoadError> {
     let connector = settings.connector()?;
     let manifest = manifest(&settings)?;
-    let sources = guarded_sources(manifest, shutdown).await?;
-    let works = connected(&connector, shutdown, async |connection| {
-        let mut works = Vec::with_capacity(sources.len());
-        for (number, (data_set, source)) in sources.into_iter().enumerate() {
-            let prepared = prepare(&connection, data_set, source).await?;
-            works.push(prepared.work(number, &settings.work_directory).await?);
-        }
-        connection.close().await;
-        Ok(works)
-    })
-    .await?;
+    let (connection, prepared) = prepare(&connector, manifest, shutdown).await?;
+    connection.close().await;
     let validating = async {
-        for work in &works {
-            work.progress.during(validate_rows(work)).await?;
+        for (number, prepared) in prepared.iter().enumerate() {
+            let work = prepared.work(number, &settings.work_directory).await?;
+            work.progress.during(validate_rows(&work)).await?;
         }
-        Ok(works.len())
+        Ok(prepared.len())
     };
     shutdown
         .guard(Box::pin(validating), async || {})

@@ -3,7 +3,7 @@
 use shutdown::Shutdown;
 use tracing::info;
 
-use crate::commands::{begin, connected, guarded_sources, manifest, prepare};
+use crate::commands::{begin, guarded, manifest, prepare};
 use crate::error::LoadError;
 use crate::loading::{Counts, Purpose, compare};
 use crate::settings::LoadSettings;
@@ -13,13 +13,12 @@ use crate::settings::LoadSettings;
 pub async fn verify(settings: LoadSettings, shutdown: &Shutdown) -> Result<usize, LoadError> {
     let connector = settings.connector()?;
     let manifest = manifest(&settings)?;
-    let sources = guarded_sources(manifest, shutdown).await?;
-    connected(&connector, shutdown, async |mut connection| {
+    let (connection, prepared) = prepare(&connector, manifest, shutdown).await?;
+    guarded(&connector, connection, shutdown, async |mut connection| {
         connector.require_session(&connection).await?;
-        let checked = sources.len();
+        let checked = prepared.len();
         let mut differing = Vec::new();
-        for (number, (data_set, source)) in sources.into_iter().enumerate() {
-            let prepared = prepare(&connection, data_set, source).await?;
+        for (number, prepared) in prepared.iter().enumerate() {
             let work = prepared.work(number, &settings.work_directory).await?;
             let transaction = begin(&mut connection)
                 .await

@@ -93,9 +93,10 @@ impl Existing {
     fn position(&self, hash: u128) -> Option<usize> {
         let prefix = prefix(hash, self.shift);
         let start = self.starts[prefix];
+        // Few share a start, but nobody keeps a source from having rows that do.
         self.hashes[start..self.starts[prefix + 1]]
-            .iter()
-            .position(|other| *other == hash)
+            .binary_search(&hash)
+            .ok()
             .map(|position| start + position)
     }
 }
