@@ -16,7 +16,7 @@ pub(super) async fn fill(
     transaction: &Transaction<'_>,
     work: &DataSetWork,
 ) -> Result<Compared, Detour> {
-    let checksum = copy(transaction, work)
+    let (checksum, written) = copy(transaction, work)
         .instrument(statement_span("COPY", &work.table))
         .await?;
     Ok(Compared {
@@ -29,11 +29,15 @@ pub(super) async fn fill(
         checksum: work.layout.is_canonical().then_some(checksum),
         vanished: VanishedRows::none(),
         rows_before: 0,
-        staged: Staged::Written,
+        staged: Staged::Written(written),
     })
 }
 
-async fn copy(transaction: &Transaction<'_>, work: &DataSetWork) -> Result<Checksum, Detour> {
+/// Returns the checksum of what was sent, and how many rows the server wrote.
+async fn copy(
+    transaction: &Transaction<'_>,
+    work: &DataSetWork,
+) -> Result<(Checksum, u64), Detour> {
     let mut reading = Reading::start(work);
     let table = work.table.qualified();
     let mut copy = Copy::begin(transaction, &table, &list(&work.layout.columns))
@@ -49,6 +53,6 @@ async fn copy(transaction: &Transaction<'_>, work: &DataSetWork) -> Result<Check
             .await
             .map_err(|error| detour(work, error))?;
     }
-    copy.finish().await.map_err(|error| detour(work, error))?;
-    Ok(checksum)
+    let written = copy.finish().await.map_err(|error| detour(work, error))?;
+    Ok((checksum, written))
 }

@@ -88,8 +88,8 @@ pub(crate) struct Compared {
 /// Where the rows are that have to be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Staged {
-    /// In the table already.
-    Written,
+    /// In the table already, so many as the server says.
+    Written(u64),
     /// Those that differ are in the staging table, with their checksum and the places of the rows that they replace.
     Differing(Checksum),
     /// All are in the staging table.
@@ -231,7 +231,7 @@ impl Compared {
         work: &DataSetWork,
     ) -> Result<(), LoadError> {
         let written = match self.staged {
-            Staged::Written => write::check_written(transaction, work, self).await?,
+            Staged::Written(rows) => write::check_written(transaction, work, self, rows).await?,
             Staged::Differing(staged) => write::write_differing(transaction, work, staged).await?,
             Staged::All => write::write_all(transaction, work, self).await?,
         };
