@@ -188,7 +188,7 @@ pub fn main() -> ExitCode {
                 }
             };
             write_document(text.as_bytes())?;
-            Ok::<_, LoadError>(format!("{} data sets", status.data_sets.len()))
+            Ok::<_, LoadError>("the last run of each data set is printed".to_owned())
         }),
         Command::Export { name, output } => {
             PROGRAM.run_for_document(environment, async |context| {
