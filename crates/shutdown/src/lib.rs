@@ -76,3 +76,19 @@ impl Shutdown {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_interruption_that_nobody_answers_does_not_hold_the_process() {
+        let (_sender, requested) = watch::channel(true);
+        let shutdown = Shutdown { requested };
+        let guarded = shutdown.guard(pending::<()>(), async || pending().await);
+        let outcome = tokio::time::timeout(Duration::from_secs(20), guarded).await;
+        assert_eq!(outcome, Ok(None));
+    }
+}
