@@ -197,21 +197,20 @@ uninstall_release() {
   elif [[ -n $dry_run ]]; then
     echo "$release (revision $revision) would be uninstalled"
   else
-    # In the foreground, until the last pod is gone: a second server must not start on the data of the first.
-    quietly "${helm[@]}" uninstall "$release" --ignore-not-found --wait --cascade foreground \
-      --timeout "${timeout}s" || {
-      show_output
-      diagnose "$release"
-      fail_at "helm could not uninstall it: mend what it says above, then run this again."
-    }
-    # The pod of a failed helm test belongs to no release.
-    quietly "${kubectl[@]}" delete pods \
-      --selector "app.kubernetes.io/part-of=order-food, app.kubernetes.io/instance=$release" --ignore-not-found --wait --timeout "${timeout}s" || {
-      show_output
-      fail_at "pods of $release could not be removed."
-    }
+    # Before helm, until the last pod is gone: a second server must not start on the data of the first, the wait of Helm 4.1
+    # and newer may end early (helm issue 31766), and the pod of a failed helm test belongs to no release.
+    quietly "${kubectl[@]}" delete deployments,cronjobs,jobs,pods \
+      --selector "app.kubernetes.io/part-of=order-food, app.kubernetes.io/instance=$release" \
+      --cascade=foreground --ignore-not-found --wait --timeout "${timeout}s" || fail_uninstalling "$release"
+    quietly "${helm[@]}" uninstall "$release" --ignore-not-found --timeout "${timeout}s" || fail_uninstalling "$release"
     finished "$release is uninstalled"
   fi
+}
+
+fail_uninstalling() {
+  show_output
+  diagnose "$1"
+  fail_at "it could not be uninstalled: mend what is said above, then run this again."
 }
 
 # plan: what a run would do to the releases, as far as that can be known.

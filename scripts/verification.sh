@@ -118,26 +118,28 @@ find_key() {
   key_template="{{index .data \"$entry\" | base64decode}}"
 }
 
-# What has happened in one pod, from its init containers on: the one that had most to say, since replicas that start
-# together leave the work to one of them.
+# What has happened at the start, init container by init container: each in the pod where it did most, since replicas that
+# start together share the work.
 show_start() {
-  local pod container log told='' shown=''
+  local pod container log changes told most shown pods=()
   step="reading what happened"
-  for pod in "${api_pods[@]}"; do
-    log=
-    for container in $("${kubectl[@]}" get pod "$pod" --output jsonpath='{.spec.initContainers[*].name}'); do
-      log+="$container:"$'\n'$("${kubectl[@]}" logs "$pod" --container "$container" | sed -n 's/.*✓/  ✓/p')$'\n'
+  echo "What happened at the start:"
+  for container in $("${kubectl[@]}" get pod "${api_pods[0]}" --output jsonpath='{.spec.initContainers[*].name}'); do
+    most=-1
+    for pod in "${api_pods[@]}"; do
+      log=$("${kubectl[@]}" logs "$pod" --container "$container" | sed -n 's/.*✓/  ✓/p')
+      changes=$(grep --count --extended-regexp ' (applied|loaded)[ :]' <<<"$log") || true
+      ((changes <= most)) || told=$log most=$changes shown=$pod
     done
-    ((${#log} <= ${#told})) || told=$log shown=$pod
+    indent <<<"$container in pod $shown:"$'\n'"$told"
+    [[ " ${pods[*]} " == *" $shown "* ]] || pods+=("$shown")
   done
-  echo "What happened in pod $shown:"
-  indent <<<"${told%$'\n'}"
-  show_trace "$shown"
+  for pod in "${pods[@]}"; do show_trace "$pod"; done
 }
 
 show_trace() {
   local uid endpoint
   read -r uid endpoint < <("${kubectl[@]}" get pod "$1" \
     --output jsonpath='{.metadata.uid} {.spec.containers[0].env[?(@.name=="OTEL_EXPORTER_OTLP_ENDPOINT")].value}{"\n"}')
-  [[ -z $endpoint ]] || echo "  trace ${uid//-/}, sent to $endpoint"
+  [[ -z $endpoint ]] || echo "  trace ${uid//-/} of pod $1, sent to $endpoint"
 }
