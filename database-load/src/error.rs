@@ -4,6 +4,7 @@ use advisory_lock::LockError;
 use connection::{ConnectError, describe, sqlstate};
 use coupon_codes::CouponError;
 use exit_code::{ExitCode, Failure};
+use tokio_postgres::error::SqlState;
 
 use crate::manifest::{ManifestError, percent};
 use crate::rejection::Rejections;
@@ -45,7 +46,7 @@ pub enum LoadError {
         problem: String,
     },
     /// A table is not as its source says.
-    #[error("{differing} of {checked} data sets differ from their sources:{details}")]
+    #[error("data sets that are not as their sources say: {differing} of {checked}{details}")]
     Differs {
         /// How many differ.
         differing: usize,
@@ -154,8 +155,7 @@ fn context(error: &tokio_postgres::Error) -> String {
 }
 
 fn hint_of_history(error: &tokio_postgres::Error) -> &'static str {
-    // 42501 is "insufficient privilege".
-    if error.code().is_some_and(|state| state.code() == "42501") {
+    if is_lack_of_privilege(error) {
         "; its tables load_run and load_reject are made by migration 004 of database-migration, and whoever loads needs \
          SELECT, INSERT, UPDATE and DELETE on them"
     } else {
@@ -169,6 +169,10 @@ fn exit_code_of_database(error: &tokio_postgres::Error) -> ExitCode {
         _ if is_refusal(error) => ExitCode::BadData,
         _ => ExitCode::Failed,
     }
+}
+
+fn is_lack_of_privilege(error: &tokio_postgres::Error) -> bool {
+    error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE)
 }
 
 /// Whether the server refuses what a row holds.
@@ -225,6 +229,10 @@ impl Problem {
                 "correct the source and run again"
             }
             Self::Database(error) if is_refusal(error) => "correct the source and run again",
+            Self::Database(error) if is_lack_of_privilege(error) => {
+                "grant the user SELECT, INSERT, UPDATE and DELETE on the table and SELECT on those that it refers to, and \
+                 run again"
+            }
             Self::Layout(_)
             | Self::Table(TableError::NoKey(_) | TableError::NotUnique { .. })
             | Self::CodesInMemory => "correct the manifest",

@@ -338,44 +338,48 @@ impl LoadRun {
         Ok(Written::Loaded(Box::new(work), Box::new(compared)))
     }
 
-    /// Keeps a failure in the history, on its own.
+    /// Keeps a failure in the history, on its own: a run of the data set that failed, and one of each that belongs to it.
     async fn note_failure(
         &mut self,
         connection: &Connection,
         group: &[Prepared],
         failure: LoadError,
     ) {
-        let name = match &failure {
-            LoadError::DataSet { data_set, .. } => data_set.clone(),
-            _ => group[0].data_set.name.clone(),
+        let failed = match &failure {
+            LoadError::DataSet { data_set, .. } => data_set.as_str(),
+            _ => group[0].data_set.name.as_str(),
         };
-        let prepared = group
-            .iter()
-            .find(|prepared| prepared.data_set.name == name)
-            .unwrap_or(&group[0]);
-        let (counts, rejections) = match &failure {
-            LoadError::DataSet {
-                problem:
-                    Problem::BadData {
-                        read,
-                        rejected,
-                        rejections,
-                        ..
-                    },
-                ..
-            } => (
-                Counts {
-                    read: *read,
-                    valid: read - rejected,
-                    rejected: *rejected,
-                    ..Counts::default()
-                },
-                rejections.kept(),
-            ),
-            _ => (Counts::default(), &[][..]),
-        };
+        for prepared in group {
+            if prepared.data_set.name == failed {
+                let (counts, rejections) = rejected(&failure);
+                let problem = failure.to_string();
+                self.note_failed(connection, prepared, problem, counts, rejections)
+                    .await;
+            } else {
+                let problem = format!(
+                    "not loaded, since {failed} failed, which is loaded in the same transaction"
+                );
+                self.note_failed(connection, prepared, problem, Counts::default(), &[])
+                    .await;
+            }
+        }
+        if self.failure.is_none() {
+            self.failure = Some(failure);
+        } else {
+            error!("{failure}");
+        }
+    }
+
+    async fn note_failed(
+        &mut self,
+        connection: &Connection,
+        prepared: &Prepared,
+        problem: String,
+        counts: Counts,
+        rejections: &[Rejection],
+    ) {
         let report = DataSetReport {
-            data_set: name,
+            data_set: prepared.data_set.name.clone(),
             table: prepared.table.name.clone(),
             outcome: Outcome::Failed,
             counts,
@@ -384,7 +388,7 @@ impl LoadRun {
             checksum: None,
             samples: Vec::new(),
         };
-        let run = prepared.run(&report, Some(failure.to_string()));
+        let run = prepared.run(&report, Some(problem));
         let rejections = prepared.with_headers(rejections).await;
         match history::record(&**connection, &run, &rejections).await {
             Ok(true) => history::prune(connection, &report.data_set).await,
@@ -403,11 +407,6 @@ impl LoadRun {
             &report.counts,
         );
         self.summary.data_sets.push(report);
-        if self.failure.is_none() {
-            self.failure = Some(failure);
-        } else {
-            error!("{failure}");
-        }
     }
 
     /// Looks what a load would do.
@@ -441,6 +440,31 @@ impl LoadRun {
             }
         }
         Ok(())
+    }
+}
+
+/// What a failure tells of rows: how many could not be loaded, and the first of them.
+fn rejected(failure: &LoadError) -> (Counts, &[Rejection]) {
+    match failure {
+        LoadError::DataSet {
+            problem:
+                Problem::BadData {
+                    read,
+                    rejected,
+                    rejections,
+                    ..
+                },
+            ..
+        } => (
+            Counts {
+                read: *read,
+                valid: read - rejected,
+                rejected: *rejected,
+                ..Counts::default()
+            },
+            rejections.kept(),
+        ),
+        _ => (Counts::default(), &[]),
     }
 }
 

@@ -56,13 +56,10 @@ pub async fn verify(settings: LoadSettings, shutdown: &Shutdown) -> Result<usize
 /// What a load would do, if anything.
 fn difference(counts: &Counts) -> Option<String> {
     let parts = [
-        (counts.inserted, "rows of the source are not in the table"),
-        (counts.updated, "rows differ"),
-        (
-            counts.marked,
-            "rows of the table are not in the source and not marked",
-        ),
-        (counts.deleted, "rows of the table are not in the source"),
+        (counts.inserted, "missing in the table"),
+        (counts.updated, "different"),
+        (counts.marked, "in the table only, and not marked"),
+        (counts.deleted, "in the table only"),
     ];
     let parts: Vec<_> = parts
         .iter()

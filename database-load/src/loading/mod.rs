@@ -10,6 +10,7 @@ mod direct;
 mod existing;
 mod read_back;
 mod rows;
+mod sequences;
 mod staging;
 mod thorough;
 mod vanished;
@@ -238,6 +239,9 @@ impl Compared {
         self.counts.inserted = written.inserted;
         self.counts.updated = written.updated;
         self.counts.unchanged = self.counts.valid - written.inserted - written.updated;
+        if written.inserted + written.updated > 0 {
+            sequences::move_on(transaction, work).await?;
+        }
         Ok(())
     }
 

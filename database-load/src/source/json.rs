@@ -2,10 +2,12 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt;
 use std::io::{BufReader, Read};
 
-use serde::de::{DeserializeSeed, Deserializer, SeqAccess, Visitor};
+use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::source::text::skip_byte_order_mark;
@@ -56,8 +58,8 @@ impl Names {
 
     /// Adds those of an object; what is not an object has none.
     pub(super) fn add(&mut self, text: &str) {
-        if let Ok(members) = serde_json::from_str::<BTreeMap<String, &RawValue>>(text) {
-            for name in members.into_keys() {
+        if let Ok(members) = serde_json::from_str::<Members<'_>>(text) {
+            for name in members.values.into_keys() {
                 if !self.found.contains(&name) {
                     self.found.push(name);
                 }
@@ -75,18 +77,7 @@ pub(super) fn object(
 ) -> Result<(), Ended> {
     let (values, problem) = match values_of(text, fields) {
         Ok(values) => (values, None),
-        Err(error) => {
-            let is_json = error.is_data();
-            let expected = if is_json { "not an object" } else { "not JSON" };
-            // The parser counts lines from the object's own; the file's line stands before.
-            let error = error
-                .to_string()
-                .replace(" at line 1 column ", " at column ");
-            (
-                vec![None; fields.len()],
-                Some(format!("{expected}: {error}")),
-            )
-        }
+        Err(problem) => (vec![None; fields.len()], Some(problem)),
     };
     sink(&Record {
         line,
@@ -95,12 +86,67 @@ pub(super) fn object(
     })
 }
 
-fn values_of(text: &str, fields: &[String]) -> serde_json::Result<Vec<Option<String>>> {
-    let members: BTreeMap<String, &RawValue> = serde_json::from_str(text)?;
-    let members = fields.iter().map(|field| members.get(field));
-    members
-        .map(|member| member.map_or(Ok(None), |value| text_of(value)))
-        .collect()
+/// The values of fields as text, or why the object has none.
+fn values_of(text: &str, fields: &[String]) -> Result<Vec<Option<String>>, String> {
+    let members: Members<'_> = serde_json::from_str(text).map_err(|error| problem(&error))?;
+    if let Some(name) = members.repeated {
+        return Err(format!("the field {name:?} stands there twice"));
+    }
+    let values = fields.iter().map(|field| members.values.get(field));
+    values
+        .map(|value| value.map_or(Ok(None), |value| text_of(value)))
+        .collect::<serde_json::Result<_>>()
+        .map_err(|error| problem(&error))
+}
+
+fn problem(error: &serde_json::Error) -> String {
+    let expected = if error.is_data() {
+        "not an object"
+    } else {
+        "not JSON"
+    };
+    // The parser counts lines from the object's own; the file's line stands before.
+    let error = error
+        .to_string()
+        .replace(" at line 1 column ", " at column ");
+    format!("{expected}: {error}")
+}
+
+/// An object's members as they are written.
+#[derive(Default)]
+struct Members<'text> {
+    values: BTreeMap<String, &'text RawValue>,
+    /// A name that stands there more than once: RFC 8259 leaves open which of its values counts.
+    repeated: Option<String>,
+}
+
+impl<'de> Deserialize<'de> for Members<'de> {
+    fn deserialize<Source: Deserializer<'de>>(source: Source) -> Result<Self, Source::Error> {
+        source.deserialize_map(MembersVisitor)
+    }
+}
+
+struct MembersVisitor;
+
+impl<'de> Visitor<'de> for MembersVisitor {
+    type Value = Members<'de>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    fn visit_map<Map: MapAccess<'de>>(self, mut map: Map) -> Result<Self::Value, Map::Error> {
+        let mut members = Members::default();
+        while let Some((name, value)) = map.next_entry::<String, &RawValue>()? {
+            match members.values.entry(name) {
+                Entry::Vacant(place) => {
+                    place.insert(value);
+                }
+                Entry::Occupied(place) => members.repeated = Some(place.key().clone()),
+            }
+        }
+        Ok(members)
+    }
 }
 
 struct JsonValues<'record> {
@@ -217,7 +263,7 @@ impl<'de> DeserializeSeed<'de> for Element<'_> {
         source: Source,
     ) -> Result<Self::Value, Source::Error> {
         let line = self.0.get();
-        let text = serde::Deserialize::deserialize(source)?;
+        let text = Deserialize::deserialize(source)?;
         Ok((line, text))
     }
 }

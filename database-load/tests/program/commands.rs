@@ -264,8 +264,8 @@ async fn verify_tells_each_difference() {
         &ended,
         4,
         &[
-            "1 of 1 data sets differ from their sources:\n  items: 1 rows of the source are not in the table, 1 rows differ, \
-             1 rows of the table are not in the source and not marked\n",
+            "data sets that are not as their sources say: 1 of 1\n  items: 1 missing in the table, 1 different, \
+             1 in the table only, and not marked\n",
             "exit code 4",
         ],
     );

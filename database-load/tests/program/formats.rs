@@ -566,6 +566,31 @@ async fn texts_that_are_no_json_are_named_by_their_lines() {
 }
 
 #[tokio::test]
+async fn an_object_with_a_field_twice_is_rejected() {
+    let database = database(ITEMS).await;
+    let objects = [
+        r#"{"id": "a", "stock": 1}"#,
+        r#"{"id": "b", "stock": 1, "stock": 2}"#,
+        r#"{"\u0069d": "c", "id": "d"}"#,
+    ];
+    for (name, text) in [
+        ("items.ndjson", objects.join("\n")),
+        ("items.json", format!("[{}]", objects.join(",\n"))),
+    ] {
+        let ended = load_files(&database, &[(name, text)]);
+        assert_failed(
+            &ended,
+            7,
+            &[
+                "2 of 3 rows cannot be loaded",
+                &format!("{name}:2: the field \"stock\" stands there twice"),
+                &format!("{name}:3: the field \"id\" stands there twice"),
+            ],
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_source_without_rows_is_told_from_a_source_without_columns() {
     let database = database(ITEMS).await;
     for (name, text) in [

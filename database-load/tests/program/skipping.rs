@@ -156,7 +156,7 @@ async fn a_table_that_somebody_changed_is_repaired_as_verify_says() {
         &verified,
         4,
         &[
-            "items: 1 rows differ",
+            "items: 1 different",
             "next: run database-load --force to bring the tables to the state of their sources",
         ],
     );
