@@ -13,7 +13,7 @@ ALTER DEFAULT PRIVILEGES FOR ROLE :"owner", :"superuser" IN SCHEMA public
     GRANT USAGE ON SEQUENCES TO :"api";
 -- A load that brings the values of such a column moves its sequence on.
 ALTER DEFAULT PRIVILEGES FOR ROLE :"owner", :"superuser" IN SCHEMA public
-    GRANT USAGE, UPDATE ON SEQUENCES TO :"loader";
+    GRANT USAGE, SELECT, UPDATE ON SEQUENCES TO :"loader";
 
 -- What the superuser has made goes to the owner, or migrations could not go on from it.
 SELECT format('ALTER TABLE %s OWNER TO %I', relation.oid::regclass, :'owner')
@@ -30,7 +30,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO :"loader"
 GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA public TO :"api";
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO :"reader";
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO :"api";
-GRANT USAGE, UPDATE ON ALL SEQUENCES IN SCHEMA public TO :"loader";
+GRANT USAGE, SELECT, UPDATE ON ALL SEQUENCES IN SCHEMA public TO :"loader";
 -- Who may write the tables must not be able to forge their history.
 SELECT format('REVOKE INSERT, UPDATE, DELETE ON %s FROM %I, %I', oid::regclass, :'loader', :'api')
 FROM pg_class

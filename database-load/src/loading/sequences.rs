@@ -10,6 +10,9 @@ use crate::loading::DataSetWork;
 use crate::target::sql::identifier;
 use crate::target::statement_span;
 
+/// So far a sequence is moved on step by step, which cannot take back what others draw from it meanwhile.
+const STEPS: u32 = 1000;
+
 /// A sequence that belongs to a column.
 struct Sequence {
     oid: u32,
@@ -31,8 +34,8 @@ pub(super) async fn move_on(
                 move_past_loaded(transaction, work, &sequence).await?;
             } else {
                 warn!(
-                    "{}: {}, which gives {} its values, stays behind what was loaded: whoever loads needs USAGE and \
-                     UPDATE on it",
+                    "{}: {}, which gives {} its values, may be behind what was loaded: whoever loads needs SELECT \
+                     and UPDATE on it",
                     work.data_set.name, sequence.name, sequence.column
                 );
             }
@@ -56,7 +59,7 @@ async fn of_loaded_columns(
     let rows = transaction
         .query_typed(
             "SELECT seqrelid, seqrelid::regclass::text, attname::text,
-                    has_sequence_privilege(seqrelid, 'UPDATE') AND has_sequence_privilege(seqrelid, 'USAGE, SELECT')
+                    has_sequence_privilege(seqrelid, 'UPDATE') AND has_sequence_privilege(seqrelid, 'SELECT')
              FROM pg_depend
              JOIN pg_sequence ON seqrelid = objid AND seqincrement > 0
              JOIN pg_attribute ON attrelid = refobjid AND attnum = refobjsubid
@@ -76,18 +79,23 @@ async fn of_loaded_columns(
     Ok(rows.iter().map(sequence).collect())
 }
 
+/// Where the application's values begin far above those of the source, it stays where it is.
 async fn move_past_loaded(
     transaction: &Transaction<'_>,
     work: &DataSetWork,
     sequence: &Sequence,
 ) -> Result<(), tokio_postgres::Error> {
     let query = format!(
-        "SELECT setval($1, highest)
-         FROM (SELECT max({})::bigint AS highest FROM {}) AS loaded
-         JOIN pg_sequence ON seqrelid = $1
-         WHERE highest BETWEEN coalesce(pg_sequence_last_value($1) + 1, seqmin) AND seqmax",
-        identifier(&sequence.column),
-        work.table.qualified(),
+        "SELECT CASE WHEN steps > {STEPS} THEN setval($1, highest)
+                     ELSE (SELECT max(nextval($1)) FROM generate_series(1, steps)) END
+         FROM (SELECT highest,
+                      floor((highest - last_value::numeric) / seqincrement) + CASE WHEN is_called THEN 0 ELSE 1 END
+                          AS steps
+               FROM (SELECT max({column})::bigint AS highest FROM {table}) AS loaded, pg_sequence, {sequence}
+               WHERE seqrelid = $1 AND highest BETWEEN last_value AND seqmax) AS distance",
+        column = identifier(&sequence.column),
+        table = work.table.qualified(),
+        sequence = sequence.name,
     );
     transaction
         .query_typed(&query, &[(&sequence.oid, Type::OID)])

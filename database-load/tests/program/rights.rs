@@ -107,7 +107,7 @@ async fn a_sequence_that_may_not_be_moved_on_is_named() {
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert!(
         ended.stderr.contains(
-            "items: items_id_seq, which gives id its values, stays behind what was loaded: whoever loads needs USAGE \
+            "items: items_id_seq, which gives id its values, may be behind what was loaded: whoever loads needs SELECT \
              and UPDATE on it"
         ),
         "{ended:?}"
