@@ -1,12 +1,13 @@
 //! Codes that stand in several files: a data set that is derived from lines.
 
+use std::path::Path;
 use std::sync::Mutex;
 
 use coupon_codes::{CodeFile, Derived, Rule};
 
 use crate::error::{LoadError, Problem};
 use crate::loading::DataSetWork;
-use crate::source::Values;
+use crate::source::{Source, Values};
 
 /// What was derived, with the temporary files that spare doing it again, until it is stored.
 #[derive(Default)]
@@ -42,17 +43,30 @@ impl Codes {
     }
 }
 
-fn derive(work: &DataSetWork, rule: Rule) -> Result<Derived, LoadError> {
-    let mut files = Vec::with_capacity(work.source.files.len());
-    for file in &work.source.files {
-        let path = file
-            .path()
-            .ok_or_else(|| work.error(Problem::CodesInMemory))?;
-        files.push(CodeFile {
-            path: path.to_owned(),
-            hash: file.hash,
-        });
+/// Removes what a run has left that was killed after it had stored the codes of a source.
+pub(crate) fn forget(source: &Source, rule: Rule, work_directory: &Path) {
+    if let Some(files) = code_files(source)
+        && let Err(error) = coupon_codes::forget(&files, rule, work_directory)
+    {
+        tracing::warn!("temporary files stay: {error}");
     }
+}
+
+/// None where they are not on disk.
+fn code_files(source: &Source) -> Option<Vec<CodeFile>> {
+    let files = source.files.iter();
+    files
+        .map(|file| {
+            Some(CodeFile {
+                path: file.path()?.to_owned(),
+                hash: file.hash,
+            })
+        })
+        .collect()
+}
+
+fn derive(work: &DataSetWork, rule: Rule) -> Result<Derived, LoadError> {
+    let files = code_files(&work.source).ok_or_else(|| work.error(Problem::CodesInMemory))?;
     let derived = coupon_codes::derive(&files, rule, &work.work_directory, &work.progress.codes)
         .map_err(|error| work.error(error))?;
     tracing::info!(

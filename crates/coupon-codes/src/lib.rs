@@ -154,6 +154,13 @@ pub fn derive(
     })
 }
 
+/// Removes the kept scans of files whose codes turn out to be stored: a run may be killed after it has stored them and
+/// before it has cleaned the directory. Does nothing while a derivation is at work in the directory.
+pub fn forget(files: &[CodeFile], rule: Rule, work: &Path) -> Result<(), CouponError> {
+    let names: Vec<_> = files.iter().map(|file| scan::name(file, rule)).collect();
+    WorkDirectory::remove(work, &names)
+}
+
 /// The size of all files together.
 fn stored_bytes(files: &[CodeFile]) -> Result<u64, CouponError> {
     let sizes = files

@@ -105,7 +105,7 @@ pub(crate) fn all(
 }
 
 /// What a scan depends on.
-fn name(file: &CodeFile, rule: Rule) -> String {
+pub(crate) fn name(file: &CodeFile, rule: Rule) -> String {
     let Rule {
         minimum_length,
         maximum_length,

@@ -77,6 +77,27 @@ impl WorkDirectory {
         self.remove_all_but(&[])
     }
 
+    /// Removes some of the files that are kept, unless a derivation is at work in the directory.
+    pub(crate) fn remove(path: &Path, names: &[String]) -> Result<(), CouponError> {
+        let kept = names.iter().map(|name| kept_path(path, name));
+        let kept: Vec<_> = kept.filter(|kept| kept.exists()).collect();
+        if kept.is_empty() {
+            return Ok(());
+        }
+        let lock_path = path.join(LOCK);
+        let lock = File::options()
+            .write(true)
+            .open(&lock_path)
+            .map_err(|error| work_error(&lock_path, &error))?;
+        match lock.try_lock() {
+            Ok(()) => kept.iter().try_for_each(|kept| {
+                fs::remove_file(kept).map_err(|error| work_error(kept, &error))
+            }),
+            Err(TryLockError::WouldBlock) => Ok(()),
+            Err(TryLockError::Error(error)) => Err(work_error(&lock_path, &error)),
+        }
+    }
+
     /// Removes what other runs have left.
     pub(crate) fn remove_all_but(&self, kept: &[PathBuf]) -> Result<(), CouponError> {
         for entry in fs::read_dir(&self.path).map_err(|error| self.error(&error))? {
@@ -92,7 +113,7 @@ impl WorkDirectory {
 
     /// Where something is kept.
     pub(crate) fn path_of(&self, name: &str) -> PathBuf {
-        self.path.join(format!("{PREFIX}{name}"))
+        kept_path(&self.path, name)
     }
 
     /// A file that is gone when it is dropped.
@@ -135,6 +156,10 @@ impl Usage {
         let needed = u128::from(found) * u128::from(self.files) / u128::from(done);
         u64::try_from(needed).unwrap_or(u64::MAX).max(found)
     }
+}
+
+fn kept_path(directory: &Path, name: &str) -> PathBuf {
+    directory.join(format!("{PREFIX}{name}"))
 }
 
 pub(crate) fn work_error(path: &Path, error: &io::Error) -> CouponError {

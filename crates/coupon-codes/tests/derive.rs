@@ -427,6 +427,19 @@ mod interruptions {
     }
 
     #[test]
+    fn what_is_forgotten_is_removed_unless_somebody_is_at_work() {
+        let given = Given::new(&["HAPPYHRS", "HAPPYHRS\n"]);
+        let forget = || coupon_codes::forget(&given.files, RULE, &given.work()).unwrap();
+        forget();
+        let derived = given.derive(RULE).unwrap();
+        forget();
+        assert_eq!(endings(&given.work()), ["lock", "scan", "scan"]);
+        drop(derived);
+        forget();
+        assert_eq!(endings(&given.work()), ["lock"]);
+    }
+
+    #[test]
     fn a_kept_scan_that_is_damaged_is_not_used() {
         let given = Given::new(&[many_codes('a', 3_000) + "geschäft"]);
         let rule = Rule {

@@ -13,6 +13,7 @@ use shutdown::Shutdown;
 use tokio_postgres::Transaction;
 use tracing::{Instrument, Span, error, field, info, info_span, warn};
 
+use crate::codes;
 use crate::commands::{
     Prepared, begin, blocking, guarded, manifest, prepare, rejects, require_tables_of_their_own,
 };
@@ -153,6 +154,9 @@ impl LoadRun {
             let run = prepared.run(&report, None);
             if history::record(&**connection, &run, &[]).await? {
                 history::prune(connection, &report.data_set).await;
+            }
+            if let Content::Codes { rule, .. } = prepared.data_set.content {
+                codes::forget(&prepared.source, rule, &self.settings.work_directory);
             }
         }
         metrics::lag(&report.data_set, last.age);

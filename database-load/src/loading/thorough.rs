@@ -86,12 +86,14 @@ struct Refusal {
     is_recursive: bool,
 }
 
-/// The constraints that can be checked before the rows are written: those whose columns are all loaded.
+/// The constraints that can be checked before the rows are written: those whose columns are all loaded. One of no column
+/// in particular is the server's to check.
 fn refusals(work: &DataSetWork) -> Vec<Refusal> {
     let columns = &work.layout.columns;
     let is_loaded = |name: &String| columns.iter().any(|column| column.name == *name);
     let checks = work.table.checks.iter();
-    let checks = checks.filter(|check| check.columns.iter().all(is_loaded));
+    let checks =
+        checks.filter(|check| !check.columns.is_empty() && check.columns.iter().all(is_loaded));
     let checks = checks.map(|check| Refusal {
         columns: check.columns.clone(),
         reason: format!(

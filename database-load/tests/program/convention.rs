@@ -1,10 +1,12 @@
 //! What is loaded without a manifest.
 
+use std::path::Path;
+
 use test_process::run;
 
 use crate::support::{
     ITEMS, assert_failed, assert_said, database, directory, empty, load, load_files, loaded,
-    migrated, program, program_on, rows, succeeded,
+    migrated, program, program_on, rows, succeeded, write,
 };
 
 #[tokio::test]
@@ -127,6 +129,50 @@ async fn coupon_files_become_coupons() {
         2,
         &["coupons come from couponbase files and from files of that name"],
     );
+}
+
+#[tokio::test]
+async fn what_was_left_by_a_run_that_was_killed_when_its_codes_were_stored_is_removed() {
+    let database = migrated().await;
+    let files = directory(&[
+        ("couponbase1.txt", "HAPPYHRS\nFIFTYOFF\n"),
+        ("couponbase2.txt", "FIFTYOFF\nSUPER100\n"),
+    ]);
+    let work = tempfile::tempdir().unwrap();
+    let load = || run(program_on(&database, files.path()).env("LOAD_WORK_DIR", work.path()));
+    database
+        .execute("ALTER TABLE coupons ADD CONSTRAINT no_code CHECK (code = '')")
+        .await;
+    assert_failed(&load(), 7, &["coupons: 1 of 1 rows cannot be loaded"]);
+    let scans = contents(work.path());
+    assert_eq!(scans.len(), 3, "two scans and the lock");
+    database
+        .execute("ALTER TABLE coupons DROP CONSTRAINT no_code")
+        .await;
+    succeeded(load());
+    assert_eq!(contents(work.path()).len(), 1);
+    for (name, content) in &scans {
+        write(work.path(), name, content);
+    }
+    assert_said(&succeeded(load()), &["coupons: the source is unchanged"]);
+    assert_eq!(
+        contents(work.path()),
+        [("coupon-codes.lock".to_owned(), Vec::new())]
+    );
+}
+
+/// The files of a directory by name, with what is in them.
+fn contents(directory: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut files: Vec<_> = std::fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .map(|entry| {
+            let name = entry.file_name().into_string().unwrap();
+            (name, std::fs::read(entry.path()).unwrap())
+        })
+        .collect();
+    files.sort();
+    files
 }
 
 #[tokio::test]

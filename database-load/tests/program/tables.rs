@@ -82,6 +82,26 @@ async fn a_sequence_that_begins_above_the_values_of_the_source_stays_there() {
 }
 
 #[tokio::test]
+async fn a_constraint_of_no_column_in_particular_is_left_to_the_server() {
+    let database = database(
+        "CREATE TABLE items (id TEXT PRIMARY KEY, name TEXT);
+         ALTER TABLE items ADD CONSTRAINT whole CHECK (items IS NOT NULL)",
+    )
+    .await;
+    let ended = load_files(&database, &[("items.csv", "id,name\na,x\nb,\n")]);
+    assert_failed(
+        &ended,
+        7,
+        &[
+            "the load was rolled back: new row for relation \"items\" violates check constraint \"whole\" (SQLSTATE 23514)",
+        ],
+    );
+    assert_eq!(rows(&database, "items").await.len(), 0);
+    loaded(&database, &[("items.csv", "id,name\na,x\nb,y\n")]);
+    assert_eq!(rows(&database, "items").await, ["(a,x)", "(b,y)"]);
+}
+
+#[tokio::test]
 async fn names_are_as_they_are_written() {
     let database = database(
         r#"CREATE SCHEMA "My Shop";
