@@ -1,6 +1,5 @@
 //! A database as a command finds it: connected, with its history read, and the files to compare it with.
 
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use advisory_lock::{LockError, LockName};
@@ -17,7 +16,7 @@ use crate::history::{self, Applied};
 use crate::metrics;
 use crate::plan::Rules;
 use crate::session::Session;
-use crate::settings::MigrationSettings;
+use crate::settings::{MigrationSettings, MigrationSource};
 
 /// A database, opened for one command.
 pub(crate) struct Database {
@@ -42,7 +41,7 @@ pub(crate) async fn with<Outcome>(
     shutdown: &Shutdown,
     work: impl AsyncFnOnce(Database, MigrationSet) -> Result<Outcome, MigrationError>,
 ) -> Result<Outcome, MigrationError> {
-    let files = read(settings.directories.clone());
+    let files = read(settings.migrations.clone());
     open(settings, shutdown, files, work).await
 }
 
@@ -65,7 +64,7 @@ pub(crate) async fn with_foreign<Outcome>(
     shutdown: &Shutdown,
     work: impl AsyncFnOnce(Database, MigrationSet) -> Result<Outcome, MigrationError>,
 ) -> Result<Outcome, MigrationError> {
-    let files = read(settings.directories.clone());
+    let files = read(settings.migrations.clone());
     let begun = async { tokio::try_join!(files, Database::connect(settings)) };
     guarded(begun, shutdown, work).await
 }
@@ -99,10 +98,12 @@ async fn guarded<Files, Outcome>(
         .ok_or(MigrationError::Terminated)?
 }
 
-async fn read(directories: Vec<PathBuf>) -> Result<MigrationSet, MigrationError> {
-    if directories.is_empty() {
-        return Ok(MigrationSet::embedded()?);
-    }
+async fn read(source: MigrationSource) -> Result<MigrationSet, MigrationError> {
+    let directories = match source {
+        MigrationSource::Embedded => return Ok(MigrationSet::embedded()?),
+        MigrationSource::Given(set) => return Ok(set),
+        MigrationSource::Directories(directories) => directories,
+    };
     let span = tracing::Span::current();
     let reading = tokio::task::spawn_blocking(move || {
         span.in_scope(|| MigrationSet::from_directories(&directories))

@@ -3,16 +3,20 @@
 //! Migrations are read from files ([`MigrationSet`]), compared with the history that the database keeps ([`Plan`]) and
 //! applied one transaction each, under a lock that excludes other runs ([`up`]).
 //!
-//! A service that would rather migrate at its own start than in an init container calls the same function:
+//! A service that would rather migrate at its own start than in an init container calls the same function, with
+//! migrations of its own:
 //!
 //! ```no_run
-//! use database_migration::UpOptions;
+//! use database_migration::{MigrationSet, MigrationSettings, MigrationSource, UpOptions, up};
 //! use shutdown::Shutdown;
 //!
 //! # async fn start() -> Result<(), Box<dyn std::error::Error>> {
 //! let environment = environment::Environment::of_process();
-//! let settings = database_migration::MigrationSettings::from_environment(&environment, &[])?;
-//! let summary = database_migration::up(settings, UpOptions::default(), &Shutdown::never()).await?;
+//! let mut settings = MigrationSettings::from_environment(&environment, &[])?;
+//! settings.migrations = MigrationSource::Given(MigrationSet::from_contents(&[
+//!     ("V1__create_menu.sql", b"CREATE TABLE menu (id TEXT PRIMARY KEY)"), // or include_bytes!
+//! ])?);
+//! let summary = up(settings, UpOptions::default(), &Shutdown::never()).await?;
 //! println!("{summary}");
 //! # Ok(())
 //! # }
@@ -70,6 +74,6 @@ pub use lint::{
 pub use loss::Loss;
 pub use plan::{Disagreement, Plan, Rules};
 pub use preview::{PlanFormat, Preview};
-pub use settings::{MigrationSettings, VARIABLES};
+pub use settings::{MigrationSettings, MigrationSource, VARIABLES};
 pub use target::TargetError;
 pub use templates::TemplateError;

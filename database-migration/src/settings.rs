@@ -7,6 +7,7 @@ use connection::{ConnectionSettings, ServerOptions};
 use environment::{Environment, SettingError, value};
 use serde::Deserialize;
 
+use crate::files::MigrationSet;
 use crate::history::TableName;
 
 /// The variables of this module with their meaning, for `--help` texts.
@@ -30,13 +31,24 @@ pub const VARIABLES: &str = "  MIGRATIONS_DIR      directories of migration file
   MIGRATION_CONFIG    file of settings in YAML that stand below the variables [none]
 ";
 
+/// Where migrations come from.
+#[derive(Debug, Clone)]
+pub enum MigrationSource {
+    /// Those compiled into the program: order-food's.
+    Embedded,
+    /// The files of these directories, read at each run.
+    Directories(Vec<PathBuf>),
+    /// The caller's own.
+    Given(MigrationSet),
+}
+
 /// Settings of the migration runner.
 #[derive(Debug, Clone)]
 pub struct MigrationSettings {
     /// Where and how to connect.
     pub connection: ConnectionSettings,
-    /// Directories of migration files, instead of those compiled in.
-    pub directories: Vec<PathBuf>,
+    /// Where the migrations come from.
+    pub migrations: MigrationSource,
     /// The history's table.
     pub(crate) table: TableName,
     /// How long a statement waits for a lock before the migration is rolled back and tried again.
@@ -133,7 +145,11 @@ impl MigrationSettings {
         };
         Ok(Self {
             connection: ConnectionSettings::from_environment(environment)?,
-            directories,
+            migrations: if directories.is_empty() {
+                MigrationSource::Embedded
+            } else {
+                MigrationSource::Directories(directories)
+            },
             table: TableName::parse(
                 &name("MIGRATION_TABLE"),
                 variables

@@ -15,10 +15,15 @@ pub struct MigrationSet {
 }
 
 impl MigrationSet {
-    /// The migrations that were compiled into the program.
+    /// The migrations that were compiled into the program: order-food's.
     pub fn embedded() -> Result<Self, FileError> {
+        Self::from_contents(embedded::FILES)
+    }
+
+    /// Migrations that a caller has compiled in: each file's name, and its content as `include_bytes!` gives it.
+    pub fn from_contents(files: &[(&str, &'static [u8])]) -> Result<Self, FileError> {
         let mut problems = Vec::new();
-        let entries = embedded::list(embedded::FILES, &mut problems);
+        let entries = embedded::list(files, &mut problems);
         Self::from_entries(entries, problems)
     }
 

@@ -8,6 +8,7 @@ mod create;
 mod down;
 mod files;
 mod history;
+mod library;
 mod lint;
 mod locks;
 mod plan;
