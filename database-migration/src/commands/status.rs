@@ -169,35 +169,42 @@ async fn report(
     mut database: Database,
     set: &MigrationSet,
 ) -> Result<StatusReport, MigrationError> {
-    let records = history::records(&database.session, i64::MIN).await?;
-    let history = std::mem::take(&mut database.history);
+    let records: BTreeMap<_, _> = history::records(&database.session, i64::MIN)
+        .await?
+        .into_iter()
+        .map(|record| (record.version, record))
+        .collect();
+    let mut history = std::mem::take(&mut database.history);
+    // Somebody may undo a migration between the two readings.
+    history.retain(|applied| records.contains_key(&applied.version()));
     let newest_file = set.files().last().map_or(i64::MIN, |file| file.version);
     let newest_applied = history.last().map_or(i64::MIN, Applied::version);
 
+    let mut files: BTreeMap<_, _> = set
+        .files()
+        .iter()
+        .map(|file| (file.version, file))
+        .collect();
     let mut migrations = BTreeMap::new();
-    for (applied, record) in history.iter().zip(&records) {
-        let state = if applied.version() > newest_file {
-            State::Ahead
-        } else {
-            State::Missing
+    for applied in &history {
+        let version = applied.version();
+        let Some(record) = records.get(&version) else {
+            continue;
         };
-        migrations.insert(applied.version(), of_history(applied, record, state));
+        let status = match files.remove(&version) {
+            Some(file) => of_both(file, applied, record),
+            None if version > newest_file => of_history(applied, record, State::Ahead),
+            None => of_history(applied, record, State::Missing),
+        };
+        migrations.insert(version, status);
     }
-    for file in set.files() {
-        let state = if file.version < newest_applied {
+    for (version, file) in files {
+        let state = if version < newest_applied {
             State::OutOfOrder
         } else {
             State::Pending
         };
-        match history.binary_search_by_key(&file.version, Applied::version) {
-            Ok(index) => {
-                let status = of_both(file, &history[index], &records[index]);
-                migrations.insert(file.version, status);
-            }
-            Err(_) => {
-                migrations.insert(file.version, of_file(file, state));
-            }
-        }
+        migrations.insert(version, of_file(file, state));
     }
     for unfinished in &database.unfinished {
         if let Some(status) = migrations.get_mut(&unfinished.version) {

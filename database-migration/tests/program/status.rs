@@ -4,7 +4,7 @@ use crate::support::{directory, migrate, program, read_only_role, table_exists, 
 use serde_json::{Value, json};
 use std::path::Path;
 use test_postgres::{Database, Server};
-use test_process::{Ended, run};
+use test_process::{Ended, run, start};
 
 fn status(database: &Database<'_>, directory: &Path, arguments: &[&str]) -> Ended {
     run(program(database)
@@ -178,4 +178,46 @@ async fn a_role_that_may_only_read_is_enough() {
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert_eq!(parsed(&ended)["migrations"][0]["state"], json!("applied"));
     role.drop().await;
+}
+
+#[tokio::test]
+async fn a_migration_that_is_undone_while_it_looks_is_told_as_pending() {
+    let database = Server::shared().database().await;
+    let files = directory(&[
+        ("1_a.sql", "CREATE TABLE a ();"),
+        (
+            "2_i.sql",
+            "-- Transaction: none\nCREATE INDEX CONCURRENTLY i ON a ((1));",
+        ),
+    ]);
+    assert_eq!(migrate(&database, files.path()).code, Some(0));
+    // It reads this table between the two times that it reads the history.
+    let mut holder = database.client().await;
+    let holder = holder.transaction().await.unwrap();
+    holder
+        .batch_execute("LOCK TABLE refinery_schema_history_steps")
+        .await
+        .unwrap();
+    let looking = start(
+        program(&database)
+            .env("MIGRATION_LOCK_TIMEOUT", "60s")
+            .args(["status", "--format", "json", "--migrations"])
+            .arg(files.path()),
+    );
+    database
+        .until(
+            "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND database = (
+                    SELECT oid FROM pg_database WHERE datname = current_database())",
+        )
+        .await;
+    database
+        .execute("DELETE FROM refinery_schema_history WHERE version = 1")
+        .await;
+    holder.commit().await.unwrap();
+    let ended = looking.end();
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(
+        states(&parsed(&ended)),
+        [(1, "out-of-order"), (2, "applied")]
+    );
 }
