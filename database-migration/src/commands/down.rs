@@ -64,8 +64,8 @@ impl Failure for DownError {
     fn next_step(&self) -> Option<String> {
         Some(match self {
             Self::Irreversible(_) => {
-                "undo them by hand and take them out of the history with --forget-irreversible; or write a new \
-                 migration that goes on from here"
+                "undo them by hand and take them out of the history with database-migration down \
+                 --forget-irreversible; or write a new migration that goes on from here"
             }
             Self::DataLoss(_) => {
                 "make a backup of what is still needed, then run again with --allow-data-loss"

@@ -6,7 +6,7 @@ use std::time::Instant;
 use shutdown::Shutdown;
 
 use crate::catalog;
-use crate::commands::down::{self, DownOptions, DownTarget};
+use crate::commands::down::{self, DownError, DownOptions, DownTarget};
 use crate::database::{self, Database};
 use crate::error::MigrationError;
 use crate::execution::Change;
@@ -71,6 +71,11 @@ async fn again(
         return Err(FileError::Problems(obstacles).into());
     }
     let records = history::records(&database.session, newest.version()).await?;
+    if records.iter().all(|record| record.down_sql.is_none()) {
+        // Applying it again would meet what it has done before.
+        let irreversible = format!("{} {}", newest.version(), newest.name());
+        return Err(DownError::Irreversible(vec![irreversible]).into());
+    }
     let options = DownOptions {
         target: DownTarget::Steps(1),
         allow_data_loss,

@@ -327,6 +327,27 @@ async fn redo_applies_the_newest_again_as_its_file_is_now() {
 }
 
 #[tokio::test]
+async fn redo_leaves_alone_what_nothing_undoes() {
+    let database = Server::shared().database().await;
+    let files = reversible(&[("1_a.sql", "CREATE TABLE a ();", "")]);
+    assert_eq!(migrate(&database, files.path()).code, Some(0));
+    for safety in ["true", "false"] {
+        let ended = run(program(&database)
+            .env("MIGRATION_ROLLBACK_SAFETY", safety)
+            .args(["redo", "--migrations"])
+            .arg(files.path()));
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        assert!(
+            ended
+                .stderr
+                .contains("nothing undoes 1 a; nothing was changed"),
+            "{ended:?}"
+        );
+        assert_eq!(versions(&database).await, ["1"]);
+    }
+}
+
+#[tokio::test]
 async fn up_stops_at_the_version_that_is_asked_for() {
     let database = Server::shared().database().await;
     let files = reversible(&[
