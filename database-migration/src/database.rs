@@ -252,7 +252,7 @@ impl Database {
             .await
             .map_err(|error| MigrationError::Creation {
                 table: self.session.location().qualified(),
-                problem: error.to_string(),
+                problem: error.describe(),
             })
     }
 

@@ -107,12 +107,7 @@ impl MigrationError {
     pub(crate) fn server(attempt: &'static str) -> impl FnOnce(SessionError) -> Self {
         move |error| Self::Server {
             attempt,
-            problem: match &error {
-                SessionError::Query { source, .. } | SessionError::Transaction(source) => {
-                    connection::describe(source)
-                }
-                SessionError::UnreadableRow(_) => error.to_string(),
-            },
+            problem: error.describe(),
         }
     }
 

@@ -106,6 +106,14 @@ impl SessionError {
             Self::UnreadableRow(_) => None,
         }
     }
+
+    /// What went wrong, in the server's words if it answered.
+    pub(crate) fn describe(&self) -> String {
+        match self {
+            Self::Query { source, .. } | Self::Transaction(source) => connection::describe(source),
+            Self::UnreadableRow(_) => self.to_string(),
+        }
+    }
 }
 
 impl Session {

@@ -1,6 +1,6 @@
 //! The rules about files and history.
 
-use crate::support::{directory, migrate, program, table_exists, versions, write};
+use crate::support::{directory, migrate, program, read_only_role, table_exists, versions, write};
 use test_postgres::Server;
 use test_process::run;
 
@@ -162,6 +162,27 @@ async fn other_roles_may_read_the_history_but_not_write_it() {
     database
         .execute(&format!("DROP OWNED BY {quoted}; DROP ROLE {quoted}"))
         .await;
+}
+
+#[tokio::test]
+async fn a_role_that_may_not_create_the_history_is_told_why() {
+    let database = Server::shared().database().await;
+    let role = read_only_role(&database).await;
+    let files = directory(&[("1_a.sql", "CREATE TABLE a ();")]);
+    let ended = run(program(&database)
+        .env("DB_USER", role.name())
+        .env("DB_PASSWORD", role.name())
+        .arg("--migrations")
+        .arg(files.path()));
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    for told in [
+        "the table \"public\".\"refinery_schema_history\" could not be created: \
+         permission denied for schema public (SQLSTATE 42501)",
+        "next: let the user create tables in this schema",
+    ] {
+        assert!(ended.stderr.contains(told), "{told}: {ended:?}");
+    }
+    role.drop().await;
 }
 
 #[tokio::test]
