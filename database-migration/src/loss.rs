@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use squawk_syntax::SourceFile;
 use squawk_syntax::ast::{
     AlterTableAction, AstNode, Delete, DropBehavior, Stmt, WhereClauseOrCurrentOf,
 };
+use squawk_syntax::{SourceFile, SyntaxKind};
 
 use crate::session::Session;
 use crate::sql::literal;
@@ -45,24 +45,138 @@ struct Danger {
     what: String,
     /// The table, and which of its rows; nothing where the text does not tell.
     rows: Option<(String, Option<String>)>,
+    /// Whether what comes before may bring rows, so that none now does not mean none then.
+    may_be_filled: bool,
 }
 
-/// What the SQL would destroy in the database as it is now. What holds no rows is no loss.
-pub(crate) async fn losses(session: &Session, sql: &str) -> Vec<Loss> {
-    let mut losses = Vec::new();
-    for danger in dangers(sql) {
-        let rows = match &danger.rows {
-            Some((table, condition)) => count(session, table, condition.as_deref()).await,
-            None => Rows::NotCounted,
-        };
-        if rows != Rows::Counted(0) {
-            losses.push(Loss {
-                what: danger.what,
-                rows,
-            });
+/// Looks at what undoes migrations, in the order in which it would run.
+#[derive(Debug, Default)]
+pub(crate) struct Assessment {
+    /// Whether what was looked at may bring rows into tables.
+    is_filled: bool,
+    /// Whether it gives names to other tables than now.
+    is_renamed: bool,
+}
+
+impl Assessment {
+    /// What the SQL of the next migration would destroy in the database as it is now. What holds no rows is no loss.
+    pub(crate) async fn losses(&mut self, session: &Session, sql: &str) -> Vec<Loss> {
+        let mut losses = Vec::new();
+        for danger in self.dangers(sql) {
+            let rows = match &danger.rows {
+                Some((table, condition)) => count(session, table, condition.as_deref()).await,
+                None => Rows::NotCounted,
+            };
+            let rows = match rows {
+                Rows::Counted(0) if danger.may_be_filled => Rows::NotCounted,
+                rows => rows,
+            };
+            if rows != Rows::Counted(0) {
+                losses.push(Loss {
+                    what: danger.what,
+                    rows,
+                });
+            }
+        }
+        losses
+    }
+
+    fn dangers(&mut self, sql: &str) -> Vec<Danger> {
+        let parse = SourceFile::parse(sql);
+        if !parse.errors().is_empty() {
+            *self = Self {
+                is_filled: true,
+                is_renamed: true,
+            };
+            return vec![Danger::untold("what the SQL does is not understood")];
+        }
+        let mut dangers = Vec::new();
+        // What one migration sets does not reach the next.
+        let mut is_searched_elsewhere = false;
+        for statement in parse.tree().stmts() {
+            dangers.extend(of(&statement).into_iter().map(|danger| Danger {
+                rows: danger.rows.filter(|(table, _)| {
+                    !self.is_renamed && (!is_searched_elsewhere || is_qualified(table))
+                }),
+                may_be_filled: self.is_filled,
+                ..danger
+            }));
+            is_searched_elsewhere |= searches_elsewhere(&statement);
+            self.is_renamed |= renames(&statement);
+            self.is_filled |= may_fill(&statement);
+        }
+        dangers
+    }
+}
+
+impl Danger {
+    fn new(what: String, table: String, condition: Option<String>) -> Self {
+        Self {
+            what,
+            rows: Some((table, condition)),
+            may_be_filled: false,
         }
     }
-    losses
+
+    fn untold(what: impl Into<String>) -> Self {
+        Self {
+            what: what.into(),
+            rows: None,
+            may_be_filled: false,
+        }
+    }
+}
+
+/// Whether a table's name has its schema; a dot in quotes is part of a name.
+fn is_qualified(table: &str) -> bool {
+    table.split('"').step_by(2).any(|part| part.contains('.'))
+}
+
+/// Whether names without a schema may mean other tables after a statement.
+fn searches_elsewhere(statement: &Stmt) -> bool {
+    match statement {
+        // Where a role's name stands in the path of schemas.
+        Stmt::SetRole(_) | Stmt::SetSessionAuth(_) => true,
+        Stmt::Set(_) | Stmt::Select(_) => {
+            let text = text(statement).to_ascii_lowercase();
+            text.contains("search_path") || text.contains("schema")
+        }
+        _ => false,
+    }
+}
+
+/// Whether a statement gives something another name or schema.
+fn renames(statement: &Stmt) -> bool {
+    let mut parts = statement.syntax().descendants_with_tokens();
+    parts.any(|part| part.kind() == SyntaxKind::RENAME_KW || part.kind() == SyntaxKind::SET_SCHEMA)
+}
+
+/// Whether a statement may bring rows into a table: all that does not only change or take away definitions.
+fn may_fill(statement: &Stmt) -> bool {
+    let mut parts = statement.syntax().descendants();
+    if parts.any(|part| {
+        matches!(
+            part.kind(),
+            SyntaxKind::INSERT
+                | SyntaxKind::UPDATE
+                | SyntaxKind::MERGE
+                | SyntaxKind::ATTACH_PARTITION
+                | SyntaxKind::INHERIT_TABLE
+                | SyntaxKind::CREATE_TABLE_AS
+                | SyntaxKind::CREATE_EXTENSION
+                | SyntaxKind::ALTER_EXTENSION
+        )
+    }) {
+        return true;
+    }
+    let text = text(statement);
+    let keyword = text.split_whitespace().next().unwrap_or_default();
+    ![
+        "ALTER", "ANALYZE", "COMMENT", "CREATE", "DELETE", "DROP", "GRANT", "LOCK", "REINDEX",
+        "RESET", "REVOKE", "SET", "TRUNCATE", "VACUUM",
+    ]
+    .iter()
+    .any(|known| keyword.eq_ignore_ascii_case(known))
 }
 
 /// Counts rows without waiting for anybody. A table that is not there has none.
@@ -88,21 +202,6 @@ async fn count(session: &Session, table: &str, condition: Option<&str>) -> Rows 
 async fn value(session: &Session, query: &str) -> Option<String> {
     let rows = session.rows(query).await.ok()?;
     rows.first()?.get(0).map(ToOwned::to_owned)
-}
-
-fn dangers(sql: &str) -> Vec<Danger> {
-    let parse = SourceFile::parse(sql);
-    if !parse.errors().is_empty() {
-        return vec![Danger {
-            what: "what the SQL does is not understood".to_owned(),
-            rows: None,
-        }];
-    }
-    parse
-        .tree()
-        .stmts()
-        .flat_map(|statement| of(&statement))
-        .collect()
 }
 
 fn of(statement: &Stmt) -> Vec<Danger> {
@@ -134,10 +233,11 @@ fn of(statement: &Stmt) -> Vec<Danger> {
                 })
                 .map(|column| {
                     let column = text(&column);
-                    Danger {
-                        what: format!("column {column} of table {table}"),
-                        rows: Some((table.clone(), Some(format!("{column} IS NOT NULL")))),
-                    }
+                    Danger::new(
+                        format!("column {column} of table {table}"),
+                        table.clone(),
+                        Some(format!("{column} IS NOT NULL")),
+                    )
                 })
                 .collect()
         }
@@ -170,19 +270,15 @@ fn deleted(delete: &Delete) -> Danger {
     let is_plain = delete.using_clause().is_none()
         && delete.with_clause().is_none()
         && delete.alias().is_none();
-    Danger {
-        what: format!("rows of table {table}"),
-        rows: condition
-            .filter(|_| is_plain)
-            .map(|condition| (table, condition)),
+    let what = format!("rows of table {table}");
+    match condition.filter(|_| is_plain) {
+        Some(condition) => Danger::new(what, table, condition),
+        None => Danger::untold(what),
     }
 }
 
 fn all_rows(kind: &str, table: &str) -> Danger {
-    Danger {
-        what: format!("{kind} {table}"),
-        rows: Some((table.to_owned(), None)),
-    }
+    Danger::new(format!("{kind} {table}"), table.to_owned(), None)
 }
 
 fn cascade(behavior: Option<&DropBehavior>, statement: &Stmt) -> Vec<Danger> {
@@ -194,16 +290,11 @@ fn cascade(behavior: Option<&DropBehavior>, statement: &Stmt) -> Vec<Danger> {
 
 fn untold(statement: &Stmt) -> Danger {
     let text = text(statement);
-    Danger {
-        what: format!(
-            "whatever {} takes with it",
-            text.lines()
-                .next()
-                .unwrap_or_default()
-                .trim_end_matches(';')
-        ),
-        rows: None,
-    }
+    let first_line = text.lines().next().unwrap_or_default();
+    Danger::untold(format!(
+        "whatever {} takes with it",
+        first_line.trim_end_matches(';')
+    ))
 }
 
 fn text(node: &impl AstNode) -> String {
@@ -215,7 +306,12 @@ mod tests {
     use super::*;
 
     fn told(sql: &str) -> Vec<String> {
-        dangers(sql)
+        told_after(&mut Assessment::default(), sql)
+    }
+
+    fn told_after(assessment: &mut Assessment, sql: &str) -> Vec<String> {
+        assessment
+            .dangers(sql)
             .into_iter()
             .map(|danger| match danger.rows {
                 Some((table, Some(condition))) => {
@@ -275,6 +371,59 @@ mod tests {
             "ALTER TABLE a ADD COLUMN b int;",
         ] {
             assert_eq!(told(sql), [""; 0], "{sql}");
+        }
+    }
+
+    #[test]
+    fn what_has_another_name_by_then_is_not_counted_now() {
+        for sql in [
+            "SET search_path = menu; DROP TABLE items;",
+            "SELECT pg_catalog.set_config('search_path', 'menu', false); DROP TABLE items;",
+            "SET SCHEMA 'menu'; DROP TABLE items;",
+            "SET ROLE owner; DROP TABLE items;",
+            "ALTER TABLE others RENAME TO items; DROP TABLE items;",
+            "ALTER TABLE others SET SCHEMA menu; DROP TABLE items;",
+            "ALTER SCHEMA others RENAME TO menu; DROP TABLE items;",
+        ] {
+            assert_eq!(told(sql), ["table items"], "{sql}");
+        }
+        for sql in [
+            "SET lock_timeout = '1s'; DROP TABLE menu.items;",
+            "SET search_path = ''; DROP TABLE menu.items;",
+        ] {
+            assert_eq!(told(sql), ["table menu.items: menu.items"], "{sql}");
+        }
+        assert!(!is_qualified("\"menu.items\"") && is_qualified("\"menu\".items"));
+
+        let mut chain = Assessment::default();
+        told_after(&mut chain, "SET search_path = menu;");
+        let told = told_after(&mut chain, "DROP TABLE a; ALTER TABLE b RENAME TO c;");
+        assert_eq!(told, ["table a: a"]);
+        assert_eq!(told_after(&mut chain, "DROP TABLE a;"), ["table a"]);
+    }
+
+    #[test]
+    fn what_is_filled_before_is_not_known_to_be_empty() {
+        for (sql, expected) in [
+            ("INSERT INTO a SELECT * FROM b;", true),
+            ("CREATE TABLE a AS SELECT 1;", true),
+            ("SELECT * INTO a FROM b;", true),
+            ("SELECT fill();", true),
+            ("COPY a FROM '/tmp/a';", true),
+            ("ALTER TABLE a ATTACH PARTITION b DEFAULT;", true),
+            (
+                "DROP TABLE b; DELETE FROM c; ALTER TABLE a ADD b int;",
+                false,
+            ),
+            (
+                "CREATE TABLE a (); CREATE INDEX i ON b (c); SET lock_timeout = '1s';",
+                false,
+            ),
+        ] {
+            let mut chain = Assessment::default();
+            chain.dangers(sql);
+            let dangers = chain.dangers("DROP TABLE a;");
+            assert_eq!(dangers[0].may_be_filled, expected, "{sql}");
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::error::MigrationError;
 use crate::execution::Change;
 use crate::files::Problem;
 use crate::history::{self, Applied, Record};
-use crate::loss::{Loss, losses};
+use crate::loss::{Assessment, Loss};
 use crate::settings::MigrationSettings;
 use crate::target::TargetError;
 
@@ -218,6 +218,7 @@ pub(crate) async fn check<'history>(
     let mut steps = Vec::new();
     let mut irreversible = Vec::new();
     let mut problems = Vec::new();
+    let mut assessment = Assessment::default();
     let mut lost = Vec::new();
     for applied in undone.iter().rev() {
         let sql = records
@@ -228,7 +229,7 @@ pub(crate) async fn check<'history>(
         match (&change, sql) {
             (Some(change), Some(sql)) => {
                 problems.extend(change.obstacles());
-                lost.extend(losses(&database.session, sql).await);
+                lost.extend(assessment.losses(&database.session, sql).await);
             }
             _ => irreversible.push(format!("{} {}", applied.version(), applied.name())),
         }

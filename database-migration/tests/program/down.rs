@@ -122,7 +122,7 @@ async fn what_would_be_lost_is_counted_before_it_is_allowed() {
         (
             "1_a.sql",
             "CREATE TABLE a (b int); CREATE TABLE empty ();",
-            "DROP TABLE a; DROP TABLE empty; DROP TABLE IF EXISTS never;",
+            "DROP TABLE a; DROP TABLE empty; DROP TABLE IF EXISTS never; DO $$ BEGIN NULL; END $$;",
         ),
         (
             "2_c.sql",
@@ -134,7 +134,6 @@ async fn what_would_be_lost_is_counted_before_it_is_allowed() {
             "INSERT INTO a VALUES (1, 1), (2, NULL), (3, NULL);",
             "DELETE FROM a WHERE b > 1;",
         ),
-        ("4_e.sql", "SELECT 1;", "DO $$ BEGIN NULL; END $$;"),
     ]);
     assert_eq!(migrate(&database, files.path()).code, Some(0));
     let ended = down(&database, &["--to", "0"]);
@@ -142,16 +141,16 @@ async fn what_would_be_lost_is_counted_before_it_is_allowed() {
     assert!(
         ended.stderr.contains(
             "this would destroy:\n  \
-             whatever DO $$ BEGIN NULL; END $$ takes with it, rows not counted\n  \
              rows of table a, 2 rows\n  \
              column c of table a, 1 row\n  \
-             table a, 3 rows\n\
+             table a, 3 rows\n  \
+             whatever DO $$ BEGIN NULL; END $$ takes with it, rows not counted\n\
              nothing was changed\n  \
              next: make a backup of what is still needed, then run again with --allow-data-loss"
         ),
         "{ended:?}"
     );
-    assert_eq!(versions(&database).await, ["1", "2", "3", "4"]);
+    assert_eq!(versions(&database).await, ["1", "2", "3"]);
     let ended = down(&database, &["--to", "0", "--allow-data-loss"]);
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert!(
@@ -161,6 +160,50 @@ async fn what_would_be_lost_is_counted_before_it_is_allowed() {
         "{ended:?}"
     );
     assert!(!table_exists(&database, "a").await);
+}
+
+#[tokio::test]
+async fn what_is_only_found_under_its_name_later_is_not_taken_for_empty() {
+    let database = Server::shared().database().await;
+    let files = reversible(&[
+        (
+            "1_items.sql",
+            "CREATE SCHEMA menu; CREATE TABLE menu.items (); CREATE TABLE items ();
+             INSERT INTO menu.items DEFAULT VALUES;",
+            "SET search_path = menu; DROP TABLE items;",
+        ),
+        (
+            "2_orders.sql",
+            "CREATE TABLE orders (); INSERT INTO orders DEFAULT VALUES;",
+            "DROP TABLE orders;",
+        ),
+        (
+            "3_purchases.sql",
+            "ALTER TABLE orders RENAME TO purchases;",
+            "ALTER TABLE purchases RENAME TO orders;",
+        ),
+    ]);
+    assert_eq!(migrate(&database, files.path()).code, Some(0));
+    let ended = down(&database, &["--to", "1"]);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(
+        ended
+            .stderr
+            .contains("this would destroy:\n  table orders, rows not counted\nnothing"),
+        "{ended:?}"
+    );
+    assert_eq!(
+        down(&database, &["--to", "1", "--allow-data-loss"]).code,
+        Some(0)
+    );
+    let ended = down(&database, &["--to", "0"]);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(
+        ended
+            .stderr
+            .contains("this would destroy:\n  table items, rows not counted\nnothing"),
+        "{ended:?}"
+    );
 }
 
 #[tokio::test]
