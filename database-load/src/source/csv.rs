@@ -67,7 +67,7 @@ pub(super) fn read(
 struct CsvFile<'file> {
     file: &'file SourceFile,
     /// Only a newline ends a record: with carriage returns as well, the reader's line numbers run late.
-    reader: Reader<Chain<BufReader<data_file::Reader>, &'static [u8]>>,
+    reader: Reader<Input<Chain<BufReader<data_file::Reader>, &'static [u8]>>>,
     header: Vec<String>,
     /// Whether the header's line ends with a carriage return and a newline; all others must end alike.
     has_carriage_returns: bool,
@@ -89,7 +89,7 @@ impl<'file> CsvFile<'file> {
             .delimiter(options.delimiter)
             .terminator(Terminator::Any(b'\n'))
             .buffer_capacity(PIECE)
-            .from_reader(input.chain(&b"\n"[..]));
+            .from_reader(Input::new(input.chain(&b"\n"[..])));
         let mut csv = Self {
             file,
             reader,
@@ -113,7 +113,8 @@ impl<'file> CsvFile<'file> {
     }
 
     fn advance(&mut self) -> Result<bool, SourceError> {
-        self.reader
+        let is_row = self
+            .reader
             .read_byte_record(&mut self.record)
             .map_err(|error| match error.into_kind() {
                 ::csv::ErrorKind::Io(error) => self.file.error(&error).into(),
@@ -122,7 +123,24 @@ impl<'file> CsvFile<'file> {
                     line: self.reader.position().line(),
                     problem: format!("{other:?}"),
                 },
-            })
+            })?;
+        // A row ends with a newline before the end is met, unless a quoted field has taken the newline in.
+        if is_row && self.reader.get_ref().is_at_end {
+            return Err(SourceError::Syntax {
+                file: self.file.name.clone(),
+                line: self.reader.position().line() - self.newlines_inside(),
+                problem:
+                    "a quoted field of this row is not closed, so it takes in the rest of the file"
+                        .to_owned(),
+            });
+        }
+        Ok(is_row)
+    }
+
+    /// How many newlines the row's fields hold.
+    fn newlines_inside(&self) -> u64 {
+        let bytes = self.record.as_slice().iter();
+        bytes.filter(|byte| **byte == b'\n').count() as u64
     }
 
     /// The line of the next row and what is wrong with it as a whole; none at the end.
@@ -136,13 +154,7 @@ impl<'file> CsvFile<'file> {
             }
         }
         // The reader stands behind the row's last line; blank lines before the row are not part of it.
-        let newlines_inside = self
-            .record
-            .as_slice()
-            .iter()
-            .filter(|byte| **byte == b'\n')
-            .count();
-        let line = self.reader.position().line() - 1 - newlines_inside as u64;
+        let line = self.reader.position().line() - 1 - self.newlines_inside();
         let problem = self.unify_line_end().or_else(|| self.field_count_problem());
         Ok(Some((line, problem)))
     }
@@ -179,6 +191,29 @@ impl<'file> CsvFile<'file> {
     fn field_count_problem(&self) -> Option<String> {
         let (has, expected) = (self.record.len(), self.header.len());
         (has != expected).then(|| format!("the row has {has} fields, the header {expected}"))
+    }
+}
+
+/// What a file holds, and whether its end was met.
+struct Input<Content> {
+    content: Content,
+    is_at_end: bool,
+}
+
+impl<Content> Input<Content> {
+    fn new(content: Content) -> Self {
+        Self {
+            content,
+            is_at_end: false,
+        }
+    }
+}
+
+impl<Content: Read> Read for Input<Content> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let length = self.content.read(buffer)?;
+        self.is_at_end = length == 0;
+        Ok(length)
     }
 }
 

@@ -199,6 +199,43 @@ async fn quoted_fields_hold_newlines_quotes_and_delimiters_and_lines_are_counted
     );
 }
 
+#[tokio::test]
+async fn a_quoted_field_that_is_not_closed_takes_in_no_rows() {
+    let database = database(ITEMS).await;
+    loaded(
+        &database,
+        &[("items.csv", "id,name\na,x\nb,y\nc,\"z\nz\"\n")],
+    );
+    let before = rows(&database, "items").await;
+    for (text, line) in [
+        ("id,name\na,\"x\nb,y\nc,z\n", 2),
+        ("id,name\na,x\n\nb,\"y\"\nc,\"z\nz", 5),
+        ("id,name\na,\"x\ny\"\nb,\"\"\"", 4),
+        ("id,\"name\na,x\n", 1),
+        ("id,name\r\na,\"x\r\nb,y\r\n", 2),
+    ] {
+        for (name, content) in [
+            ("items.csv", text.as_bytes().to_vec()),
+            ("items.csv.gz", gzip(text)),
+        ] {
+            let ended = load_files(&database, &[(name, content)]);
+            let problem = format!(
+                "{name}:{line}: a quoted field of this row is not closed, so it takes in the rest of the file"
+            );
+            assert_failed(&ended, 7, &[&problem, "next: correct the source"]);
+            assert_eq!(rows(&database, "items").await, before, "{text}");
+        }
+    }
+    // What is closed at the very end is whole.
+    for text in [
+        "id,name\na,x\nb,\"y\n\"",
+        "id,name\na,x\nb,\"\"\"\"",
+        "id,name\na,x\nb,\"\"",
+    ] {
+        loaded(&database, &[("items.csv", text)]);
+    }
+}
+
 async fn names(database: &Database<'_>) -> Vec<String> {
     database
         .values("SELECT coalesce(name, 'NULL') FROM items ORDER BY id")

@@ -28,14 +28,16 @@ enum Change {
     Overwritten,
     Truncated,
     CutInALine,
+    CutInsideQuotes,
     Appended,
 }
 
-const CHANGES: [Change; 5] = [
+const CHANGES: [Change; 6] = [
     Change::Replaced,
     Change::Overwritten,
     Change::Truncated,
     Change::CutInALine,
+    Change::CutInsideQuotes,
     Change::Appended,
 ];
 
@@ -88,33 +90,41 @@ async fn a_source_that_changes_is_loaded_as_it_was_or_is_or_not_at_all() {
 
 impl<'directory> Source<'directory> {
     async fn new(client: &Client, directory: &'directory Path, random: &mut Random) -> Self {
-        let change = CHANGES[usize::try_from(random.below(5)).unwrap()];
+        let change = CHANGES[usize::try_from(random.below(CHANGES.len() as u64)).unwrap()];
         let is_compressed = random.below(2) == 0;
         let first = lines(random);
         let kept = usize::try_from(ROWS * 6 / 10 + random.below(ROWS * 3 / 10)).unwrap();
         let second = match change {
             Change::Replaced | Change::Overwritten => lines(random),
-            Change::Truncated | Change::CutInALine => first[..kept].to_vec(),
+            Change::Truncated | Change::CutInALine | Change::CutInsideQuotes => {
+                first[..kept].to_vec()
+            }
             Change::Appended => {
                 [&first[..], &[format!("{}|Appended|1.00|None", 2 * ROWS)]].concat()
             }
         };
         let is_cut_off = match change {
             Change::Truncated => is_compressed,
-            Change::CutInALine => true,
+            Change::CutInALine | Change::CutInsideQuotes => true,
             Change::Replaced | Change::Overwritten | Change::Appended => false,
         };
         let contents = [
             Some(fingerprint(client, &first).await),
             (!is_cut_off).then_some(fingerprint(client, &second).await),
         ];
+        let (first, second) = match change {
+            Change::CutInsideQuotes => (quoted(&first), quoted(&second)),
+            _ => (first, second),
+        };
         let text = [csv(HEADER, &first), csv(HEADER, &second)];
         let [first, second] = text.map(String::into_bytes);
         let (first, second) = if is_compressed {
             let packed = pack(&first);
             let second = match change {
                 Change::Replaced | Change::Overwritten => pack(&second),
-                Change::Truncated | Change::CutInALine => packed[..packed.len() * 3 / 4].to_vec(),
+                Change::Truncated | Change::CutInALine | Change::CutInsideQuotes => {
+                    packed[..packed.len() * 3 / 4].to_vec()
+                }
                 Change::Appended => [&packed[..], &pack(&second[first.len()..])].concat(),
             };
             (packed, second)
@@ -126,6 +136,9 @@ impl<'directory> Source<'directory> {
                     .position(|b| *b == b',')
                     .unwrap();
             (first.clone(), first[..length].to_vec())
+        } else if matches!(change, Change::CutInsideQuotes) {
+            // Without the last row's closing quote and newline.
+            (first, second[..second.len() - 2].to_vec())
         } else {
             (first, second)
         };
@@ -157,7 +170,7 @@ impl<'directory> Source<'directory> {
                 std::fs::rename(&new, &path).unwrap();
             }
             Change::Overwritten => overwrite(&path, &self.second),
-            Change::Truncated | Change::CutInALine => {
+            Change::Truncated | Change::CutInALine | Change::CutInsideQuotes => {
                 let file = OpenOptions::new().write(true).open(&path).unwrap();
                 file.set_len(self.second.len() as u64).unwrap();
             }
@@ -187,7 +200,13 @@ impl<'directory> Source<'directory> {
             .iter()
             .any(|told| ended.stderr.contains(told)),
             // The whole run may have met a file that ends in the middle of a row.
-            Some(7) => self.contents[1].is_none() && ended.stderr.contains("the row has 1 fields"),
+            Some(7) => {
+                let problem = match self.change {
+                    Change::CutInsideQuotes => "a quoted field of this row is not closed",
+                    _ => "the row has 1 fields",
+                };
+                self.contents[1].is_none() && ended.stderr.contains(problem)
+            }
             _ => false,
         };
         ensure(is_told, || format!("{self}: {ended:?}"))
@@ -279,6 +298,14 @@ fn lines(random: &mut Random) -> Vec<String> {
                 id % 9
             )
         })
+        .collect()
+}
+
+/// The same rows with quotes around their last fields.
+fn quoted(lines: &[String]) -> Vec<String> {
+    let parts = lines.iter().filter_map(|line| line.rsplit_once('|'));
+    parts
+        .map(|(rest, last)| format!("{rest}|\"{last}\""))
         .collect()
 }
 
