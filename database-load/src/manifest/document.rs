@@ -95,7 +95,9 @@ pub(super) fn read(path: &Path) -> Result<Manifest, ManifestError> {
     };
     let document: Document =
         serde_yaml_ng::from_str(&text).map_err(|error| invalid(error.to_string()))?;
-    let directory = path.parent().unwrap_or(Path::new("."));
+    // The parent of a bare name is empty.
+    let parent = path.parent().filter(|parent| *parent != Path::new(""));
+    let directory = parent.unwrap_or(Path::new("."));
     let data_sets = document.data_sets.0.into_iter();
     let data_sets: Vec<_> = data_sets
         .map(|(name, entry)| {

@@ -249,6 +249,20 @@ async fn a_manifest_is_found_where_it_is_said_to_be() {
 }
 
 #[tokio::test]
+async fn the_files_of_a_manifest_without_a_folder_in_its_name_are_beside_it() {
+    let database = database(ITEMS).await;
+    let files = directory(&[
+        ("load.yaml", "data_sets: {items: {files: items.csv}}"),
+        ("items.csv", "id\na\n"),
+    ]);
+    let mut command = program(&database);
+    command
+        .current_dir(files.path())
+        .args(["--manifest", "load.yaml"]);
+    assert_said(&succeeded(run(&mut command)), &["items 1 inserted; "]);
+}
+
+#[tokio::test]
 async fn two_data_sets_may_fill_one_table_where_rows_are_kept() {
     let database = database(ITEMS).await;
     let manifest =
