@@ -1,7 +1,8 @@
 //! `export`: a table back in the format of its source.
 
-use std::io::Write;
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 
 use shutdown::Shutdown;
 use tokio_postgres::IsolationLevel;
@@ -66,14 +67,11 @@ async fn write(
         || "standard output".to_owned(),
         |path| path.display().to_string(),
     );
-    let failed = |problem: std::io::Error| LoadError::Output {
+    let failed = |problem: io::Error| LoadError::Output {
         path: name.clone(),
         problem: problem.to_string(),
     };
-    let output: Box<dyn Write + Send> = match &path {
-        Some(path) => Box::new(std::fs::File::create(path).map_err(failed)?),
-        None => Box::new(std::io::stdout()),
-    };
+    let (new_file, output) = open(path.as_deref()).map_err(failed)?;
     let (format, options) = match &work.data_set.content {
         Content::Rows { csv, .. } => (work.layout.formats[0], csv.clone()),
         Content::Codes { .. } => (Format::Csv, crate::manifest::CsvOptions::default()),
@@ -98,6 +96,51 @@ async fn write(
     problem
         .map_or(Ok(()), Err)
         .and_then(|()| writer.finish())
+        .and_then(|()| new_file.map_or(Ok(()), NewFile::put))
         .map_err(failed)?;
     Ok(rows)
+}
+
+/// What takes the text. Only a file can be put in place when it is whole; a device or a pipe takes the text as it comes.
+fn open(path: Option<&Path>) -> io::Result<(Option<NewFile>, Box<dyn Write + Send>)> {
+    let Some(path) = path else {
+        return Ok((None, Box::new(io::stdout())));
+    };
+    if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
+        return Ok((None, Box::new(File::create(path)?)));
+    }
+    let (new_file, file) = NewFile::create(path)?;
+    Ok((Some(new_file), Box::new(file)))
+}
+
+/// A file that is written beside its place and put there when it is whole. Until then what was there is left alone.
+struct NewFile {
+    place: PathBuf,
+    temporary: PathBuf,
+}
+
+impl NewFile {
+    fn create(path: &Path) -> io::Result<(Self, File)> {
+        // Where a symbolic link leads, the file is replaced and not the link.
+        let place = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let name = place.file_name().unwrap_or_default().to_string_lossy();
+        let temporary = place.with_file_name(format!(".{name}.{}", std::process::id()));
+        let file = File::create(&temporary)?;
+        let new_file = Self { place, temporary };
+        if let Ok(metadata) = new_file.place.metadata() {
+            file.set_permissions(metadata.permissions())?;
+        }
+        Ok((new_file, file))
+    }
+
+    fn put(self) -> io::Result<()> {
+        std::fs::rename(&self.temporary, &self.place)
+    }
+}
+
+impl Drop for NewFile {
+    fn drop(&mut self) {
+        // After a success it is not there any more.
+        let _ = std::fs::remove_file(&self.temporary);
+    }
 }

@@ -1,5 +1,7 @@
 //! What is exported is what was loaded, and what is loaded is what was exported.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use proptest::prelude::*;
@@ -209,6 +211,43 @@ async fn what_a_file_has_no_form_for_is_not_exported() {
         .output()
         .unwrap();
     assert_eq!(output.stdout, b"id,name\n1,\xE9\n");
+}
+
+#[tokio::test]
+async fn an_export_that_fails_leaves_the_file_that_was_there() {
+    let database = database("CREATE TABLE items (id TEXT PRIMARY KEY, name TEXT)").await;
+    let files = directory(&[("items.csv", "id,name\n")]);
+    let results = directory(&[("items.csv", "old\n")]);
+    let result = results.path().join("items.csv");
+    let export = || {
+        let mut command = program_on(&database, files.path());
+        run(command.args(["export", "items", "--output"]).arg(&result))
+    };
+    let names = || {
+        let entries = std::fs::read_dir(results.path()).unwrap();
+        let names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+        names
+    };
+    database
+        .execute("INSERT INTO items VALUES ('1', 'a'), ('2', '')")
+        .await;
+    assert_failed(&export(), 1, &["name holds the text \"\""]);
+    assert_eq!(std::fs::read_to_string(&result).unwrap(), "old\n");
+    assert_eq!(names(), ["items.csv"]);
+
+    let permissions = Permissions::from_mode(0o640);
+    std::fs::set_permissions(&result, permissions.clone()).unwrap();
+    database.execute("DELETE FROM items WHERE id = '2'").await;
+    assert_eq!(export().code, Some(0));
+    assert_eq!(std::fs::read_to_string(&result).unwrap(), "id,name\n1,a\n");
+    let mode = result.metadata().unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, permissions.mode());
+    assert_eq!(names(), ["items.csv"]);
+
+    // What is no file cannot be replaced, and is written to.
+    let mut command = program_on(&database, files.path());
+    let ended = run(command.args(["export", "items", "--output", "/dev/stdout"]));
+    assert_eq!((ended.code, &*ended.stdout), (Some(0), "id,name\n1,a\n"));
 }
 
 #[tokio::test]
