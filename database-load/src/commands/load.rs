@@ -274,7 +274,7 @@ impl LoadRun {
         for (number, prepared) in group.iter().enumerate() {
             let span = load_span(&prepared.data_set.name);
             let outcome = self
-                .write(&transaction, prepared, number)
+                .write(&transaction, group, number)
                 .instrument(span.clone())
                 .await
                 .inspect_err(|_| {
@@ -318,18 +318,21 @@ impl LoadRun {
         Ok(reports)
     }
 
-    /// Writes what is new or changed in one table.
+    /// Writes what is new or changed in one table of a group.
     async fn write(
         &self,
         transaction: &Transaction<'_>,
-        prepared: &Prepared,
+        group: &[Prepared],
         number: usize,
     ) -> Result<Written, LoadError> {
+        let prepared = &group[number];
         // Another run may have loaded the same before this one got the lock.
         if let Some(last) = self.known(transaction, prepared).await? {
             return Ok(Written::Before(last));
         }
-        let work = prepared.work(number, &self.settings.work_directory).await?;
+        let mut work = prepared.work(number, &self.settings.work_directory).await?;
+        let later = group[number + 1..].iter();
+        work.loaded_later = later.map(|prepared| prepared.table.oid).collect();
         let loading = async {
             let mut compared = compare(transaction, &work, Purpose::Load).await?;
             compared

@@ -194,6 +194,7 @@ impl Prepared {
             progress: Arc::new(Progress::new(&self.data_set.name, self.source.size())),
             work_directory: Arc::clone(work_directory),
             codes: Arc::new(Codes::default()),
+            loaded_later: Vec::new(),
         })
     }
 

@@ -27,7 +27,7 @@ use crate::progress::Progress;
 use crate::rejection::Rejections;
 use crate::source::{Layout, Source, SourceError};
 use crate::target::Table;
-use crate::target::sql::identifier;
+use crate::target::sql::{check_at_once, identifier};
 
 pub(crate) use difference::push_key;
 pub(crate) use read_back::{Checksum, read_back};
@@ -48,6 +48,8 @@ pub(crate) struct DataSetWork {
     /// Where derived data sets may keep temporary files.
     pub(crate) work_directory: Arc<std::path::Path>,
     pub(crate) codes: Arc<Codes>,
+    /// The tables that the same transaction loads after this one.
+    pub(crate) loaded_later: Vec<u32>,
 }
 
 /// How many rows a load read, and what became of them.
@@ -181,7 +183,12 @@ pub(crate) async fn compare(
             .await
             .map_err(|error| work.database_error(error))
     };
-    execute("SAVEPOINT fast").await?;
+    // What refers to a table that is loaded later can only be checked after that.
+    let references = work.table.references.iter();
+    let checked = check_at_once(
+        references.filter(|reference| !work.loaded_later.contains(&reference.to_oid)),
+    );
+    execute(&format!("{checked}SAVEPOINT fast")).await?;
     match fast(transaction, work, purpose).await {
         Ok(compared) => return Ok(compared),
         Err(Detour::Failed(error)) => return Err(error),

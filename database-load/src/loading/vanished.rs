@@ -7,7 +7,7 @@ use tracing::Instrument;
 use crate::loading::staging::staging_name;
 use crate::loading::{Counts, DataSetWork};
 use crate::manifest::Vanished;
-use crate::target::sql::{identifier, names, same_key};
+use crate::target::sql::{check_at_once, identifier, names, same_key};
 use crate::target::{ForeignKey, statement_span};
 
 /// How many rows there are, and whether their keys stand in a table of the session.
@@ -154,7 +154,10 @@ async fn delete_listed(
     transaction: &Transaction<'_>,
     work: &DataSetWork,
 ) -> Result<u64, tokio_postgres::Error> {
-    transaction.batch_execute("SAVEPOINT vanished").await?;
+    let checked = check_at_once(work.table.referenced_by.iter());
+    transaction
+        .batch_execute(&format!("{checked}SAVEPOINT vanished"))
+        .await?;
     match transaction.execute(&delete(work), &[]).await {
         Err(error) if error.code() == Some(&SqlState::FOREIGN_KEY_VIOLATION) => {}
         outcome => return outcome,

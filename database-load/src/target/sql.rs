@@ -1,7 +1,7 @@
 //! Pieces of SQL.
 
 use crate::target::column::Column;
-use crate::target::table::Table;
+use crate::target::table::{ForeignKey, Table};
 
 /// A name as SQL has it.
 pub(crate) fn identifier(name: &str) -> String {
@@ -34,6 +34,16 @@ pub(crate) fn columns_of(alias: &str, columns: &[Column]) -> String {
 pub(crate) fn names<'name>(names: impl IntoIterator<Item = &'name str>) -> String {
     let names: Vec<_> = names.into_iter().map(identifier).collect();
     names.join(", ")
+}
+
+/// A statement that has these foreign keys checked with each statement of the transaction, so that it is known which rows
+/// break them; nothing where that is so anyway.
+pub(crate) fn check_at_once<'key>(keys: impl Iterator<Item = &'key ForeignKey>) -> String {
+    let deferred: Vec<_> = keys.filter_map(|key| key.deferred.as_deref()).collect();
+    if deferred.is_empty() {
+        return String::new();
+    }
+    format!("SET CONSTRAINTS {} IMMEDIATE; ", deferred.join(", "))
 }
 
 /// Whether the rows that two aliases stand for have the same key.

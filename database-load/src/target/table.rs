@@ -48,6 +48,8 @@ pub(crate) struct ForeignKey {
     pub(crate) to: String,
     pub(crate) to_oid: u32,
     pub(crate) to_columns: Vec<String>,
+    /// The constraint's full name, quoted, where the server would check it at the end of the transaction only.
+    pub(crate) deferred: Option<String>,
 }
 
 impl ForeignKey {
@@ -226,7 +228,8 @@ async fn foreign_keys(
                     ARRAY(SELECT attname::text FROM unnest(reference.confkey) WITH ORDINALITY AS key (number, position)
                           JOIN pg_attribute ON attrelid = reference.confrelid AND attnum = key.number
                           ORDER BY position),
-                    reference.conrelid
+                    reference.conrelid,
+                    CASE WHEN reference.condeferred THEN format('%I.%I', from_schema.nspname, reference.conname) END
              FROM pg_constraint AS reference
              JOIN pg_class AS from_table ON from_table.oid = reference.conrelid
              JOIN pg_namespace AS from_schema ON from_schema.oid = from_table.relnamespace
@@ -245,6 +248,7 @@ async fn foreign_keys(
         to: row.get(3),
         to_oid: row.get(4),
         to_columns: row.get(5),
+        deferred: row.get(7),
     };
     let of_this = rows.iter().filter(|row| row.get::<_, u32>(6) == oid);
     let to_this = rows.iter().filter(|row| row.get::<_, u32>(4) == oid);

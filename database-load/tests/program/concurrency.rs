@@ -256,6 +256,37 @@ async fn a_load_that_gave_way_to_another_transaction_is_tried_again() {
 }
 
 #[tokio::test]
+async fn a_row_that_somebody_begins_to_refer_to_meanwhile_is_kept() {
+    let manifest =
+        "data_sets: {items: {files: items.csv, vanished: delete, guards: {largest_shrink: 100%}}}";
+    for deferred in ["", " DEFERRABLE INITIALLY DEFERRED"] {
+        let database = database(&format!(
+            "CREATE TABLE items (id TEXT PRIMARY KEY, name TEXT);
+             CREATE TABLE sale (item TEXT REFERENCES items{deferred})"
+        ))
+        .await;
+        loaded(
+            &database,
+            &[
+                ("manifest.yaml", manifest),
+                ("items.csv", "id,name\na,1\nb,1\nc,1\n"),
+            ],
+        );
+        // Until the load has to wait for this, it has seen that nothing refers to any row.
+        let mut client = database.client().await;
+        let transaction = holding(&mut client, "SELECT FROM items WHERE id = 'a' FOR UPDATE").await;
+        let files = directory(&[("manifest.yaml", manifest), ("items.csv", "id,name\na,2\n")]);
+        let running =
+            started_and_waiting(&database, &mut program_on(&database, files.path())).await;
+        database.execute("INSERT INTO sale VALUES ('b')").await;
+        transaction.rollback().await.unwrap();
+        let ended = succeeded(running.end_within(LIMIT));
+        assert_said(&ended, &["items 1 updated, 1 deleted, 1 kept; "]);
+        assert_eq!(rows(&database, "items").await, ["(a,2)", "(b,1)"]);
+    }
+}
+
+#[tokio::test]
 async fn a_load_that_lost_a_deadlock_is_tried_again() {
     let database = database(
         "CREATE TABLE one (id TEXT PRIMARY KEY, name TEXT);

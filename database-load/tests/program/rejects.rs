@@ -313,6 +313,48 @@ async fn a_reference_that_leads_nowhere_is_named() {
 }
 
 #[tokio::test]
+async fn a_reference_that_is_checked_at_the_end_is_named_all_the_same() {
+    let database = database(
+        "CREATE TABLE items (id TEXT PRIMARY KEY);
+         CREATE TABLE sales (id INTEGER PRIMARY KEY,
+                             item TEXT CONSTRAINT to_item REFERENCES items DEFERRABLE INITIALLY DEFERRED)",
+    )
+    .await;
+    let files = directory(&[
+        ("items.csv", "id\na\n"),
+        ("sales.csv", "id,item\n1,a\n2,b\n"),
+    ]);
+    let ended = load(&database, files.path());
+    assert_failed(
+        &ended,
+        7,
+        &[
+            "sales: 1 of 2 rows cannot be loaded; nothing was loaded\n",
+            "sales.csv:3: column item: there is no such row in public.items (constraint to_item)\n",
+        ],
+    );
+    assert_eq!(rows(&database, "items").await, [""; 0]);
+}
+
+#[tokio::test]
+async fn references_in_a_circle_are_met_where_they_are_checked_at_the_end() {
+    let database = database(
+        "CREATE TABLE persons (id TEXT PRIMARY KEY, team TEXT);
+         CREATE TABLE teams (id TEXT PRIMARY KEY, head TEXT REFERENCES persons DEFERRABLE INITIALLY DEFERRED);
+         ALTER TABLE persons ADD FOREIGN KEY (team) REFERENCES teams DEFERRABLE INITIALLY DEFERRED",
+    )
+    .await;
+    let ended = loaded(
+        &database,
+        &[
+            ("persons.csv", "id,team\nann,red\n"),
+            ("teams.csv", "id,head\nred,ann\n"),
+        ],
+    );
+    assert_said(&ended, &["teams 1 inserted; persons 1 inserted; "]);
+}
+
+#[tokio::test]
 async fn rejected_rows_of_ten_runs_are_kept() {
     let database = database(ITEMS).await;
     for number in 0..12 {
