@@ -33,8 +33,10 @@ pub async fn export(
 ) -> Result<u64, LoadError> {
     settings.only = vec![export.data_set.clone()];
     let connector = settings.connector()?;
-    let manifest = manifest(&settings)?;
-    let (connection, mut prepared) = prepare(&connector, manifest, shutdown).await?;
+    let mut selection = manifest(&settings)?;
+    // Who only reads may share a table with others.
+    selection.others.data_sets.clear();
+    let (connection, mut prepared) = prepare(&connector, selection, shutdown).await?;
     let prepared = prepared
         .pop()
         .ok_or_else(|| ManifestError::UnknownDataSet {

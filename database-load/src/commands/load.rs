@@ -14,9 +14,7 @@ use tokio_postgres::Transaction;
 use tracing::{Instrument, Span, error, field, info, info_span, warn};
 
 use crate::codes;
-use crate::commands::{
-    Prepared, begin, blocking, guarded, manifest, prepare, rejects, require_tables_of_their_own,
-};
+use crate::commands::{Prepared, begin, blocking, guarded, manifest, prepare, rejects};
 use crate::error::{LoadError, Problem};
 use crate::history::{self, LastRun, Outcome, Run};
 use crate::loading::{Compared, Counts, DataSetWork, Purpose, compare};
@@ -72,9 +70,8 @@ struct LoadRun {
 impl LoadRun {
     async fn start(&mut self, shutdown: &Shutdown) -> Result<(), LoadError> {
         let connector = self.settings.connector()?;
-        let manifest = manifest(&self.settings)?;
-        let (connection, prepared) = prepare(&connector, manifest, shutdown).await?;
-        require_tables_of_their_own(&prepared)?;
+        let selection = manifest(&self.settings)?;
+        let (connection, prepared) = prepare(&connector, selection, shutdown).await?;
         guarded(&connector, connection, shutdown, async |connection| {
             self.run(&connector, connection, prepared).await
         })

@@ -39,24 +39,32 @@ struct Prepared {
     started: Instant,
 }
 
+/// Which data sets of a manifest are asked for.
+struct Selection {
+    wanted: Manifest,
+    others: Manifest,
+}
+
 /// The data sets that the settings ask for.
-fn manifest(settings: &LoadSettings) -> Result<Manifest, LoadError> {
+fn manifest(settings: &LoadSettings) -> Result<Selection, LoadError> {
     let manifest = match &settings.origin {
         Origin::Embedded => Manifest::embedded(),
         Origin::Directory(path) => Manifest::from_directory(path)?,
         Origin::Manifest(path) => Manifest::from_file(path)?,
     };
-    Ok(manifest.only(&settings.only)?)
+    let (wanted, others) = manifest.only(&settings.only)?;
+    Ok(Selection { wanted, others })
 }
 
 /// Connects, and finds out what the sources and tables of all data sets are like. Data sets without files that need none
 /// are left out.
 async fn prepare(
     connector: &Connector,
-    manifest: Manifest,
+    selection: Selection,
     shutdown: &Shutdown,
 ) -> Result<(Connection, Vec<Prepared>), LoadError> {
-    let data_sets: Vec<_> = manifest.data_sets.into_iter().map(Arc::new).collect();
+    let Selection { wanted, others } = selection;
+    let data_sets: Vec<_> = wanted.data_sets.into_iter().map(Arc::new).collect();
     let preparing = async {
         // The sources are read while the server answers.
         let (sources, (connection, tables)) = tokio::try_join!(
@@ -64,14 +72,18 @@ async fn prepare(
             describe_tables(connector, &data_sets)
         )?;
         let mut prepared = Vec::with_capacity(data_sets.len());
+        let others = others.data_sets.into_iter();
+        let mut absent: Vec<_> = others.map(|other| (Arc::new(other), None)).collect();
         for ((data_set, source), (started, table)) in data_sets.into_iter().zip(sources).zip(tables)
         {
             if let Some(source) = source {
                 prepared.push(Prepared::new(data_set, source, table, started)?);
             } else {
                 tracing::info!("{}: no files, which is allowed", data_set.name);
+                absent.push((data_set, table.ok().map(|table| table.oid)));
             }
         }
+        require_tables_of_their_own(&prepared, &absent)?;
         Ok((connection, prepared))
     };
     shutdown
@@ -109,18 +121,33 @@ async fn describe_tables(
     Ok((connection, tables))
 }
 
-/// Data sets that share a table must not do anything to rows that they do not know.
-fn require_tables_of_their_own(prepared: &[Prepared]) -> Result<(), ManifestError> {
+/// Data sets that share a table must not do anything to rows that they do not know. Those that are absent, with the oids
+/// of their tables where they are known, may have loaded some before.
+fn require_tables_of_their_own(
+    prepared: &[Prepared],
+    absent: &[(Arc<DataSet>, Option<u32>)],
+) -> Result<(), ManifestError> {
     for (number, one) in prepared.iter().enumerate() {
-        let other = prepared[..number]
+        let loaded = prepared[..number]
             .iter()
-            .find(|other| other.table.oid == one.table.oid);
-        if let Some(other) = other
-            && !(one.keeps_vanished() && other.keeps_vanished())
-        {
+            .filter(|other| other.table.oid == one.table.oid)
+            .map(|other| &other.data_set);
+        let absent = absent
+            .iter()
+            .filter(|(other, oid)| {
+                oid.map_or_else(|| one.is_into(&other.table), |oid| oid == one.table.oid)
+            })
+            .map(|(other, _)| other);
+        let clashing = loaded
+            .chain(absent)
+            .find(|other| !(one.keeps_vanished(&one.data_set) && one.keeps_vanished(other)));
+        if let Some(other) = clashing {
+            let mut names = [one.data_set.name.clone(), other.name.clone()];
+            names.sort_unstable();
+            let [one_name, other_name] = names;
             return Err(ManifestError::SharedTable {
-                one: other.data_set.name.clone(),
-                other: one.data_set.name.clone(),
+                one: one_name,
+                other: other_name,
                 table: one.table.name.clone(),
             });
         }
@@ -166,11 +193,18 @@ impl Prepared {
         })
     }
 
-    fn keeps_vanished(&self) -> bool {
-        let has_mark_column = self.table.column(&self.data_set.mark_column).is_some();
-        self.data_set
+    /// Whether a data set that is loaded into this table leaves rows alone that it does not know.
+    fn keeps_vanished(&self, data_set: &DataSet) -> bool {
+        let has_mark_column = self.table.column(&data_set.mark_column).is_some();
+        data_set
             .vanished
             .map_or(!has_mark_column, |policy| policy == Vanished::Keep)
+    }
+
+    /// Whether a table's name, as a manifest has it, is that of this table.
+    fn is_into(&self, table: &str) -> bool {
+        table == self.data_set.table
+            || table == format!("{}.{}", self.table.schema, self.table.name)
     }
 
     /// Holds the source's fields against the table.

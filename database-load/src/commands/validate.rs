@@ -17,8 +17,8 @@ use crate::settings::LoadSettings;
 /// preview. Returns how many data sets there are.
 pub async fn validate(settings: LoadSettings, shutdown: &Shutdown) -> Result<usize, LoadError> {
     let connector = settings.connector()?;
-    let manifest = manifest(&settings)?;
-    let (connection, prepared) = prepare(&connector, manifest, shutdown).await?;
+    let selection = manifest(&settings)?;
+    let (connection, prepared) = prepare(&connector, selection, shutdown).await?;
     connection.close().await;
     let validating = async {
         for (number, prepared) in prepared.iter().enumerate() {

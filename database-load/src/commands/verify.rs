@@ -12,8 +12,8 @@ use crate::settings::LoadSettings;
 /// are.
 pub async fn verify(settings: LoadSettings, shutdown: &Shutdown) -> Result<usize, LoadError> {
     let connector = settings.connector()?;
-    let manifest = manifest(&settings)?;
-    let (connection, prepared) = prepare(&connector, manifest, shutdown).await?;
+    let selection = manifest(&settings)?;
+    let (connection, prepared) = prepare(&connector, selection, shutdown).await?;
     guarded(&connector, connection, shutdown, async |mut connection| {
         connector.require_session(&connection).await?;
         let checked = prepared.len();

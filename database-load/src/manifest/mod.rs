@@ -234,20 +234,17 @@ impl Manifest {
         }
     }
 
-    /// Only the data sets of these names; all if there are none.
-    pub(crate) fn only(self, names: &[String]) -> Result<Self, ManifestError> {
+    /// The data sets of these names, all if there are none, and the others.
+    pub(crate) fn only(self, names: &[String]) -> Result<(Self, Self), ManifestError> {
         if let Some(name) = names.iter().find(|name| self.find(name).is_none()) {
             return Err(ManifestError::UnknownDataSet {
                 name: name.clone(),
                 known: self.names().join(", "),
             });
         }
-        let data_sets = self.data_sets.into_iter();
-        Ok(Self {
-            data_sets: data_sets
-                .filter(|set| names.is_empty() || names.contains(&set.name))
-                .collect(),
-        })
+        let is_wanted = |set: &DataSet| names.is_empty() || names.contains(&set.name);
+        let (data_sets, others) = self.data_sets.into_iter().partition(is_wanted);
+        Ok((Self { data_sets }, Self { data_sets: others }))
     }
 
     fn find(&self, name: &str) -> Option<&DataSet> {

@@ -399,8 +399,29 @@ async fn data_sets_with_one_table_must_keep_what_they_do_not_know() {
         2,
         &["summer and winter are loaded into one table, products"],
     );
+    // Also where only one of them is loaded: the rows of the other have not vanished.
+    let directory = directory(&files);
+    for command in [&["load"][..], &["load", "--dry-run"], &["validate"]] {
+        let mut command_line = program_on(&database, directory.path());
+        let ended = run(command_line.args(command).args(["--only", "summer"]));
+        assert_failed(&ended, 2, &["summer and winter are loaded into one table"]);
+    }
+    let exported = run(program_on(&database, directory.path()).args(["export", "summer"]));
+    assert_eq!(exported.code, Some(0), "{exported:?}");
     let mut files = files;
+    files[0].1 = manifest(", optional: true").replace(
+        "winter.csv, table: products",
+        "none.csv, table: public.products",
+    );
+    assert_failed(
+        &load_files(&database, &files),
+        2,
+        &["summer and winter are loaded into"],
+    );
     files[0].1 = manifest(", vanished: keep");
     loaded(&database, &files);
     assert_eq!(products(&database).await.len(), 3);
+    let directory = crate::support::directory(&files);
+    let mut command_line = program_on(&database, directory.path());
+    succeeded(run(command_line.args(["--only", "summer"])));
 }
