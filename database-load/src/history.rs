@@ -70,6 +70,18 @@ pub(crate) struct LastRun {
     pub(crate) age: f64,
 }
 
+impl LastRun {
+    /// The counts of a run that finds the table as this one left it: what this one wrote or rejected is not its own.
+    pub(crate) fn counts_unchanged(&self) -> Counts {
+        Counts {
+            read: self.counts.read,
+            valid: self.counts.valid,
+            unchanged: self.counts.valid,
+            ..Counts::default()
+        }
+    }
+}
+
 fn failed(source: tokio_postgres::Error) -> LoadError {
     LoadError::History { source }
 }

@@ -136,12 +136,7 @@ impl LoadRun {
             data_set: prepared.data_set.name.clone(),
             table: prepared.table.name.clone(),
             outcome: Outcome::Unchanged,
-            counts: Counts {
-                read: last.counts.read,
-                valid: last.counts.valid,
-                unchanged: last.counts.valid,
-                ..Counts::default()
-            },
+            counts: last.counts_unchanged(),
             bytes: prepared.source.size(),
             duration_ms: milliseconds(prepared.started.elapsed()),
             checksum: last.checksum.clone(),
@@ -489,7 +484,11 @@ impl Written {
 
     fn report(&self, prepared: &Prepared) -> DataSetReport {
         let (outcome, counts, checksum) = match self {
-            Self::Before(last) => (Outcome::Unchanged, last.counts, last.checksum.clone()),
+            Self::Before(last) => (
+                Outcome::Unchanged,
+                last.counts_unchanged(),
+                last.checksum.clone(),
+            ),
             Self::Loaded(_, compared) => (
                 Outcome::Loaded,
                 compared.counts,

@@ -7,8 +7,8 @@ use test_postgres::Database;
 use test_process::{Running, run, start};
 
 use crate::support::{
-    ITEMS, assert_failed, assert_said, database, directory, holding, load, loaded, migrated,
-    outcomes, program, program_on, rows, succeeded, versions,
+    ITEMS, assert_failed, assert_said, database, directory, holding, last_counts, load, loaded,
+    migrated, outcomes, program, program_on, rows, succeeded, versions,
 };
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -86,7 +86,13 @@ async fn one_of_two_loads_of_the_same_source_finds_it_loaded() {
     loaded(&database, &[("items.csv", "id,stock\na,1\n")]);
     let mut client = database.client().await;
     let holder = holding(&mut client, "SELECT FROM items FOR UPDATE").await;
-    let files = directory(&[("items.csv", "id,stock\na,2\n")]);
+    let files = directory(&[
+        (
+            "manifest.yaml",
+            "data_sets: {items: {files: items.csv, guards: {rejects: 1}}}",
+        ),
+        ("items.csv", "id,stock\na,2\nb,?\n"),
+    ]);
     let first = started_and_waiting(&database, &mut program_on(&database, files.path())).await;
     let second = start(&mut program_on(&database, files.path()));
     // It asks for the lock again and again.
@@ -98,7 +104,8 @@ async fn one_of_two_loads_of_the_same_source_finds_it_loaded() {
         .await;
     tokio::time::sleep(Duration::from_secs(1)).await;
     holder.rollback().await.unwrap();
-    assert_said(&succeeded(first.end_within(LIMIT)), &["items 1 updated; "]);
+    let first = first.end_within(LIMIT);
+    assert_said(&first, &["items 1 updated, 1 rejected; "]);
     let second = succeeded(second.end_within(LIMIT));
     assert_said(
         &second,
@@ -111,6 +118,10 @@ async fn one_of_two_loads_of_the_same_source_finds_it_loaded() {
         outcomes(&database, "items").await,
         ["loaded", "loaded", "unchanged"]
     );
+    // What the other one did is not counted twice, and what it rejected is not hidden.
+    assert_eq!(last_counts(&database).await, "2 1 0 0 0 1 0 0 0");
+    let printed = run(program(&database).args(["rejects", "items"]));
+    assert_eq!(printed.stdout, "id,stock\nb,?\n");
 }
 
 #[tokio::test]
