@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use connection::{Connection, Connector};
+use connection::{Connection, Connector, sqlstate};
 use futures_util::TryStreamExt;
 use refinery::error::Kind;
 use refinery::{AsyncMigrate, Migration, Runner};
@@ -99,12 +99,13 @@ impl Running {
 }
 
 impl SessionError {
-    /// What the server answered, if it did.
+    /// What the server answered, if it did. One that goes away may say so first, but not what it has committed.
     pub(crate) fn answer(&self) -> Option<&DbError> {
-        match self {
+        let answer = match self {
             Self::Query { source, .. } | Self::Transaction(source) => source.as_db_error(),
             Self::UnreadableRow(_) => None,
-        }
+        };
+        answer.filter(|answer| !sqlstate::is_connection_lost(answer.code()))
     }
 
     /// What went wrong, in the server's words if it answered.

@@ -15,11 +15,24 @@ pub struct ApplyError {
     place: String,
     problem: String,
     excerpt: Option<String>,
-    is_lock_timeout: bool,
+    remedy: Remedy,
     /// The SQLSTATE, or `_OTHER`, as OpenTelemetry's conventions have it.
     status: Box<str>,
     /// What remains of it in the database: nothing for one that ran in a transaction.
     remains: Option<String>,
+}
+
+/// What to do about it.
+#[derive(Debug)]
+enum Remedy {
+    /// End the transaction that holds a lock.
+    Wait,
+    /// Correct the migration, of which nothing is left.
+    Correct,
+    /// Correct the statement, which the next run goes on with.
+    GoOn,
+    /// Leave the statement as it is, since its end in an earlier run is not known.
+    Keep { version: i64 },
 }
 
 impl std::error::Error for ApplyError {}
@@ -39,23 +52,26 @@ impl fmt::Display for ApplyError {
 
 impl Failure for ApplyError {
     fn exit_code(&self) -> ExitCode {
-        if self.is_lock_timeout {
-            ExitCode::LockTimeout
-        } else {
-            ExitCode::Failed
+        match self.remedy {
+            Remedy::Wait => ExitCode::LockTimeout,
+            Remedy::Correct | Remedy::GoOn | Remedy::Keep { .. } => ExitCode::Failed,
         }
     }
 
     fn next_step(&self) -> Option<String> {
-        Some(if self.is_lock_timeout {
-            "end the transaction that holds the lock (SELECT pid, query FROM pg_stat_activity WHERE state <> 'idle'), \
-             or allow more time with MIGRATION_LOCK_RETRY; then run again"
-                .to_owned()
-        } else if self.remains.is_some() {
-            "correct the statement, or the data it stumbled over, and run again: it goes on with that statement"
-                .to_owned()
-        } else {
-            "the migration was rolled back; correct it and run again".to_owned()
+        Some(match self.remedy {
+            Remedy::Wait => "end the transaction that holds the lock (SELECT pid, query FROM pg_stat_activity WHERE \
+                             state <> 'idle'), or allow more time with MIGRATION_LOCK_RETRY; then run again"
+                .to_owned(),
+            Remedy::Correct => "the migration was rolled back; correct it and run again".to_owned(),
+            Remedy::GoOn => "correct the statement, or the data it stumbled over, and run again: it goes on with that \
+                             statement"
+                .to_owned(),
+            Remedy::Keep { version } => format!(
+                "keep the statement as it was when an earlier run began it, which may have done it; correct the data \
+                 it stumbles over and run again; or take back by hand what version {version} has done, run \
+                 database-migration repair --forget-unfinished {version}, and run again from its first statement"
+            ),
         })
     }
 }
@@ -63,11 +79,7 @@ impl Failure for ApplyError {
 impl ApplyError {
     /// An error of the server, or of the connection to it. `statement` is the one that ran, if that is known.
     pub(crate) fn new(change: &Change<'_>, statement: Option<usize>, error: &SessionError) -> Self {
-        // A server that goes away may say so first, but not whether it has committed.
-        let answer = error
-            .answer()
-            .filter(|answer| !sqlstate::is_connection_lost(answer.code()));
-        let Some(answer) = answer else {
+        let Some(answer) = error.answer() else {
             return Self::plain(
                 change,
                 statement,
@@ -77,11 +89,16 @@ impl ApplyError {
                 ),
             );
         };
+        let located = Self::at(change, offset(change, statement, answer));
         Self {
             problem: problem(answer),
-            is_lock_timeout: sqlstate::is_lock_not_available(answer.code()),
+            remedy: if sqlstate::is_lock_not_available(answer.code()) {
+                Remedy::Wait
+            } else {
+                located.remedy
+            },
             status: answer.code().code().into(),
-            ..Self::at(change, offset(change, statement, answer))
+            ..located
         }
     }
 
@@ -105,6 +122,16 @@ impl ApplyError {
         self
     }
 
+    /// Says how to get rid of a statement that an earlier run has begun.
+    pub(crate) fn begun_earlier(mut self, change: &Change<'_>) -> Self {
+        if matches!(self.remedy, Remedy::GoOn) {
+            self.remedy = Remedy::Keep {
+                version: change.version,
+            };
+        }
+        self
+    }
+
     fn at(change: &Change<'_>, offset: Option<usize>) -> Self {
         let path = change.path.display();
         let (place, excerpt) = match offset.map(|offset| locate(change.script.sql, offset)) {
@@ -123,7 +150,11 @@ impl ApplyError {
             place,
             problem: String::new(),
             excerpt,
-            is_lock_timeout: false,
+            remedy: if change.is_stepwise() {
+                Remedy::GoOn
+            } else {
+                Remedy::Correct
+            },
             status: "_OTHER".into(),
             remains: None,
         }

@@ -142,12 +142,14 @@ impl<'run> Steps<'run> {
     }
 
     /// Forgets that a statement was begun, since the server has refused it and nothing of it is left.
-    pub(super) async fn forget(&self, statement: usize) -> Result<(), SessionError> {
+    pub(super) async fn forget(&mut self, statement: usize) -> Result<(), SessionError> {
         let removal = format!(
             "DELETE FROM {} WHERE {} AND statement = {statement}",
             self.table, self.condition
         );
-        self.session.transact(&[Query::own(&removal)]).await
+        self.session.transact(&[Query::own(&removal)]).await?;
+        self.rows.retain(|row| row.statement != statement);
+        Ok(())
     }
 
     /// SQL that removes all rows of the change.

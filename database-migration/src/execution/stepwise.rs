@@ -29,14 +29,11 @@ pub(super) async fn run(
     let untold = |error: SessionError| ApplyError::new(change, None, &error);
     let steps = Steps::open(session, change).await.map_err(untold)?;
     if let Some(statement) = steps.changed(change) {
-        return Err(ApplyError::plain(
-            change,
-            None,
-            format!(
-                "statement {} was begun by an earlier run, and is another one now; restore the file as it was then",
-                statement + 1
-            ),
-        ));
+        let problem = format!(
+            "statement {} was begun by an earlier run, and is another one now",
+            statement + 1
+        );
+        return Err(ApplyError::plain(change, None, problem).begun_earlier(change));
     }
     let mut stepwise = Stepwise {
         session,
@@ -48,7 +45,14 @@ pub(super) async fn run(
         stepwise
             .step(index, statement, &mut retry)
             .await
-            .map_err(|error| error.with_remains(stepwise.remains(index)))?;
+            .map_err(|error| {
+                let error = error.with_remains(stepwise.remains(index));
+                if stepwise.steps.was_interrupted(index) {
+                    error.begun_earlier(change)
+                } else {
+                    error
+                }
+            })?;
     }
     let record = change.record(&session.location().qualified(), &stepwise.steps.began());
     let done = stepwise.steps.removal();
@@ -98,7 +102,7 @@ impl<'run> Stepwise<'run> {
                     }
                 }
                 Kind::Outside(repeat) => self.outside(index, statement, repeat).await,
-                Kind::Procedural => self.bare(index, statement).await,
+                Kind::Procedural => self.outside(index, statement, &Repeat::AsIs).await,
                 _ => self.in_transaction(index, statement).await,
             };
             let Err(error) = outcome else {
@@ -135,23 +139,27 @@ impl<'run> Stepwise<'run> {
             .await
     }
 
-    /// Runs a statement between the notes that it is begun and that it has finished.
-    async fn bare(&self, index: usize, statement: &Statement) -> Result<(), SessionError> {
+    /// Runs a statement between the notes that it is begun and that it has finished, or returns the server's refusal.
+    async fn bare(
+        &self,
+        index: usize,
+        statement: &Statement,
+    ) -> Result<Option<SessionError>, SessionError> {
         let text = self.change.script.text(statement);
         self.steps.begin(index, text).await?;
         self.restore_settings().await?;
         if statement.kind.is_patient() {
             self.session.run(Query::own(PATIENCE)).await?;
         }
-        let outcome = self.session.run(self.query(statement)).await;
-        match outcome {
-            Ok(()) => self.steps.finish(index).await,
+        match self.session.run(self.query(statement)).await {
+            Ok(()) => self.steps.finish(index).await.map(|()| None),
+            Err(error) if error.answer().is_some() => Ok(Some(error)),
             Err(error) => Err(error),
         }
     }
 
     async fn outside(
-        &self,
+        &mut self,
         index: usize,
         statement: &Statement,
         repeat: &Repeat,
@@ -160,28 +168,36 @@ impl<'run> Stepwise<'run> {
         if was_interrupted && matches!(repeat, Repeat::IndexesMayBeLeft) {
             index::drop_leftovers(self.session).await?;
         }
-        let Err(error) = self.bare(index, statement).await else {
+        let Some(refusal) = self.bare(index, statement).await? else {
             return Ok(());
         };
-        let Some(code) = error.answer().map(|answer| answer.code().clone()) else {
-            return Err(error);
+        let is = |code| {
+            refusal
+                .answer()
+                .is_some_and(|answer| *answer.code() == code)
         };
         match repeat {
-            Repeat::IndexMayBeGone if was_interrupted && code == SqlState::UNDEFINED_OBJECT => {
-                self.steps.finish(index).await
+            Repeat::IndexMayBeGone if was_interrupted && is(SqlState::UNDEFINED_OBJECT) => {
+                return self.steps.finish(index).await;
             }
-            Repeat::Finalize(_) if was_interrupted && code == SqlState::UNDEFINED_TABLE => {
-                self.steps.finish(index).await
+            Repeat::Finalize(_) if was_interrupted && is(SqlState::UNDEFINED_TABLE) => {
+                return self.steps.finish(index).await;
             }
+            // If it is another partition that is half detached, the first answer names it.
             Repeat::Finalize(finishing)
-                if was_interrupted && code == SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE =>
+                if is(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE)
+                    && self.session.run(Query::own(finishing)).await.is_ok() =>
             {
-                self.session.run(Query::own(finishing)).await?;
-                self.steps.finish(index).await
+                return self.steps.finish(index).await;
             }
-            // What was begun here may be half done: the intent stays for the next run.
-            _ => Err(error),
+            Repeat::IndexesMayBeLeft => index::drop_leftovers(self.session).await?,
+            _ => {}
         }
+        // What an earlier run has begun may have been done then, whatever the server says now.
+        if !was_interrupted {
+            self.steps.forget(index).await?;
+        }
+        Err(refusal)
     }
 
     /// Looks for the index before it is built: an earlier run may have left it whole, or broken.
@@ -226,26 +242,21 @@ impl<'run> Stepwise<'run> {
     }
 
     async fn build(
-        &self,
+        &mut self,
         index: usize,
         statement: &Statement,
         definition: &ConcurrentIndex,
     ) -> Result<(), SessionError> {
-        let outcome = self.bare(index, statement).await;
-        let Err(error) = outcome else {
+        let Some(refusal) = self.bare(index, statement).await? else {
             return Ok(());
         };
-        if error.answer().is_some() {
-            // The server has given up; what it leaves is ours to remove, in the next run if this one is being stopped.
-            self.restore_settings().await?;
-            if let IndexState::Invalid { qualified } =
-                index::state(self.session, definition).await?
-            {
-                index::drop(self.session, &qualified).await?;
-            }
-            self.steps.forget(index).await?;
+        // The server has given up; what it leaves is ours to remove, in the next run if this one is being stopped.
+        self.restore_settings().await?;
+        if let IndexState::Invalid { qualified } = index::state(self.session, definition).await? {
+            index::drop(self.session, &qualified).await?;
         }
-        Err(error)
+        self.steps.forget(index).await?;
+        Err(refusal)
     }
 
     /// Before each statement, since our own notes are taken without what the script has set.

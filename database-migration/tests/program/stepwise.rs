@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use crate::support::{directory, migrate, program, table_exists, versions, write};
 use test_postgres::{Database, Server};
-use test_process::start;
+use test_process::{run, start};
 
 const HEAD: &str = "-- Transaction: none\n";
 
@@ -289,6 +289,166 @@ async fn other_interrupted_statements_are_recovered() {
 }
 
 #[tokio::test]
+async fn what_the_server_refuses_is_refused_in_each_run_until_it_is_corrected() {
+    for (refused, problem, corrected) in [
+        (
+            "DROP INDEX CONCURRENTLY misspelt;",
+            "index \"misspelt\" does not exist",
+            "DROP INDEX CONCURRENTLY i;",
+        ),
+        (
+            "ALTER TABLE p DETACH PARTITION misspelt CONCURRENTLY;",
+            "relation \"misspelt\" does not exist",
+            "ALTER TABLE p DETACH PARTITION q CONCURRENTLY;",
+        ),
+        (
+            "REINDEX INDEX CONCURRENTLY misspelt;",
+            "relation \"misspelt\" does not exist",
+            "REINDEX INDEX CONCURRENTLY i;",
+        ),
+        (
+            "VACUUM misspelt;",
+            "relation \"misspelt\" does not exist",
+            "VACUUM a;",
+        ),
+        (
+            "DO $$ BEGIN PERFORM 1 / 0; END $$;",
+            "division by zero",
+            "DO $$ BEGIN PERFORM 1; END $$;",
+        ),
+    ] {
+        let database = Server::shared().database().await;
+        database
+            .execute(
+                "CREATE TABLE a (b int); CREATE INDEX i ON a (b);
+                 CREATE TABLE p (b int) PARTITION BY LIST (b); CREATE TABLE q PARTITION OF p FOR VALUES IN (1)",
+            )
+            .await;
+        let files = directory(&[("1_a.sql", &stepwise(refused))]);
+        for _ in 0..2 {
+            let ended = migrate(&database, files.path());
+            assert_eq!(ended.code, Some(1), "{refused}: {ended:?}");
+            assert!(ended.stderr.contains(problem), "{refused}: {ended:?}");
+            assert_eq!(versions(&database).await, [""; 0], "{refused}");
+        }
+        write(files.path(), "1_a.sql", &stepwise(corrected));
+        let ended = migrate(&database, files.path());
+        assert_eq!(ended.code, Some(0), "{corrected}: {ended:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_detachment_that_the_server_has_begun_and_then_refused_is_finished_by_the_next_run() {
+    let database = Server::shared().database().await;
+    database
+        .execute(
+            "CREATE TABLE p (b int) PARTITION BY LIST (b); CREATE TABLE q PARTITION OF p FOR VALUES IN (1);
+             CREATE TABLE r PARTITION OF p FOR VALUES IN (2)",
+        )
+        .await;
+    let mut reader = database.client().await;
+    let transaction = reader.transaction().await.unwrap();
+    transaction.batch_execute("SELECT FROM p").await.unwrap();
+    let files = directory(&[(
+        "1_a.sql",
+        &stepwise("ALTER TABLE p DETACH PARTITION q CONCURRENTLY;"),
+    )]);
+    let ended = run(program(&database)
+        .env("MIGRATION_STATEMENT_TIMEOUT", "300ms")
+        .args(["--migrations".as_ref(), files.path().as_os_str()]));
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    transaction.commit().await.unwrap();
+    assert_eq!(
+        database
+            .value("SELECT inhdetachpending FROM pg_inherits WHERE inhrelid = 'q'::regclass")
+            .await,
+        "t"
+    );
+
+    // It is in the way of another partition, which is not taken for it.
+    let other = directory(&[(
+        "1_a.sql",
+        &stepwise("ALTER TABLE p DETACH PARTITION r CONCURRENTLY;"),
+    )]);
+    let ended = migrate(&database, other.path());
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(
+        ended
+            .stderr
+            .contains("partition \"q\" already pending detach"),
+        "{ended:?}"
+    );
+
+    let ended = migrate(&database, files.path());
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(
+        database
+            .values("SELECT inhrelid::regclass FROM pg_inherits")
+            .await,
+        ["r"]
+    );
+}
+
+#[tokio::test]
+async fn a_refused_reindex_leaves_nothing_behind() {
+    let database = Server::shared().database().await;
+    database
+        .execute("CREATE TABLE a (b int); CREATE INDEX i ON a (b)")
+        .await;
+    let mut reader = database.client().await;
+    let transaction = reader.transaction().await.unwrap();
+    transaction
+        .batch_execute("LOCK TABLE a IN ROW EXCLUSIVE MODE")
+        .await
+        .unwrap();
+    let files = directory(&[("1_a.sql", &stepwise("REINDEX INDEX CONCURRENTLY i;"))]);
+    let running = start(program(&database).arg("--migrations").arg(files.path()));
+    database
+        .until("SELECT count(*) > 0 FROM pg_class WHERE relname = 'i_ccnew'")
+        .await;
+    database
+        .execute(
+            "SELECT pg_cancel_backend(pid) FROM pg_stat_activity
+             WHERE datname = current_database() AND query LIKE 'REINDEX%'",
+        )
+        .await;
+    transaction.commit().await.unwrap();
+    let ended = running.end();
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert_eq!(steps(&database).await, [""; 0]);
+    assert_eq!(
+        database
+            .values("SELECT indexrelid::regclass FROM pg_index WHERE indrelid = 'a'::regclass")
+            .await,
+        ["i"]
+    );
+}
+
+#[tokio::test]
+async fn a_statement_that_was_interrupted_is_kept_and_the_way_out_is_named() {
+    let database = Server::shared().database().await;
+    let statement = "DO 'BEGIN PERFORM 1 / 0; END';";
+    interrupted(&database, 1, 0, statement).await;
+    let files = directory(&[("1_a.sql", &stepwise(statement))]);
+    for sql in [statement, "SELECT 1;"] {
+        write(files.path(), "1_a.sql", &stepwise(sql));
+        let ended = migrate(&database, files.path());
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        for part in [
+            "next: keep the statement as it was when an earlier run began it",
+            "database-migration repair --forget-unfinished 1",
+        ] {
+            assert!(ended.stderr.contains(part), "{part}: {ended:?}");
+        }
+    }
+    let ended = run(program(&database)
+        .args(["repair", "--forget-unfinished", "1", "--migrations"])
+        .arg(files.path()));
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(migrate(&database, files.path()).code, Some(0));
+}
+
+#[tokio::test]
 async fn what_is_set_holds_for_later_statements_and_later_runs_but_not_for_our_own() {
     let database = Server::shared().database().await;
     let role = format!("{}_owner", database.name());
@@ -431,7 +591,7 @@ async fn a_finished_index_is_waited_for_while_its_table_is_locked() {
     let mut holder = database.client().await;
     let holder = holder.transaction().await.unwrap();
     holder.batch_execute("LOCK TABLE a").await.unwrap();
-    let run = start(
+    let running = start(
         program(&database)
             .env("MIGRATION_LOCK_TIMEOUT", "100ms")
             .args(["--migrations".as_ref(), files.path().as_os_str()]),
@@ -445,7 +605,7 @@ async fn a_finished_index_is_waited_for_while_its_table_is_locked() {
     // Longer than the lock timeout, shorter than the pause before the next attempt.
     tokio::time::sleep(std::time::Duration::from_millis(300)).await;
     holder.rollback().await.unwrap();
-    let ended = run.end();
+    let ended = running.end();
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert!(
         ended.stderr.contains("a lock was not granted in time"),
