@@ -266,8 +266,8 @@ impl Database {
         let duration = execute(&self.connector, &self.session, change, lock_retry)
             .await
             .map_err(|source| MigrationError::Apply {
+                state: source.state(state(current)),
                 source: Box::new(source),
-                state: state(current),
             })?;
         info!(
             "✓ {} {} {} ({} ms)",

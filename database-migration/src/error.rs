@@ -97,7 +97,8 @@ pub enum MigrationError {
     },
     /// The process was asked to stop.
     #[error(
-        "stopped as asked; a migration that was running is rolled back, those before it are done"
+        "stopped as asked; a migration that was running is rolled back, or is gone on with by the next run if it runs \
+         without a transaction; those before it are done"
     )]
     Terminated,
 }

@@ -33,6 +33,11 @@ enum Remedy {
     GoOn,
     /// Leave the statement as it is, since its end in an earlier run is not known.
     Keep { version: i64 },
+    /// Correct the migration, of which only a COMMIT that the parser did not find has left anything.
+    CorrectUnread,
+    /// Let the next run find out how far it came, since the connection was lost. What may be true besides the state
+    /// before.
+    FindOut { unless: Option<String> },
 }
 
 impl std::error::Error for ApplyError {}
@@ -54,12 +59,12 @@ impl Failure for ApplyError {
     fn exit_code(&self) -> ExitCode {
         match self.remedy {
             Remedy::Wait => ExitCode::LockTimeout,
-            Remedy::Correct | Remedy::GoOn | Remedy::Keep { .. } => ExitCode::Failed,
+            _ => ExitCode::Failed,
         }
     }
 
     fn next_step(&self) -> Option<String> {
-        Some(match self.remedy {
+        Some(match &self.remedy {
             Remedy::Wait => "end the transaction that holds the lock (SELECT pid, query FROM pg_stat_activity WHERE \
                              state <> 'idle'), or allow more time with MIGRATION_LOCK_RETRY; then run again"
                 .to_owned(),
@@ -72,6 +77,11 @@ impl Failure for ApplyError {
                  it stumbles over and run again; or take back by hand what version {version} has done, run \
                  database-migration repair --forget-unfinished {version}, and run again from its first statement"
             ),
+            Remedy::CorrectUnread => "the migration was rolled back, as far as the file, which the parser does not \
+                                      understand, has no COMMIT of its own; look what is there, correct it and run \
+                                      again"
+                .to_owned(),
+            Remedy::FindOut { .. } => "run again; it finds out how far the migration came, and goes on from there".to_owned(),
         })
     }
 }
@@ -80,14 +90,19 @@ impl ApplyError {
     /// An error of the server, or of the connection to it. `statement` is the one that ran, if that is known.
     pub(crate) fn new(change: &Change<'_>, statement: Option<usize>, error: &SessionError) -> Self {
         let Some(answer) = error.answer() else {
-            return Self::plain(
-                change,
-                statement,
-                format!(
-                    "{error}; whether the last statement was committed is known to the next run, which goes on from \
-                     there"
-                ),
+            let is_only_statement = change.is_stepwise() && statement.is_some();
+            let after = format!(
+                "{} {} was {} after all",
+                change.version,
+                change.name,
+                change.direction.participle()
             );
+            return Self {
+                remedy: Remedy::FindOut {
+                    unless: (!is_only_statement).then_some(after),
+                },
+                ..Self::plain(change, statement, error.describe())
+            };
         };
         let located = Self::at(change, offset(change, statement, answer));
         Self {
@@ -122,6 +137,16 @@ impl ApplyError {
         self
     }
 
+    /// In which state the database is, where it was in the one `before`.
+    pub(crate) fn state(&self, before: String) -> String {
+        match &self.remedy {
+            Remedy::FindOut {
+                unless: Some(unless),
+            } => format!("{before}, unless {unless}"),
+            _ => before,
+        }
+    }
+
     /// Says how to get rid of a statement that an earlier run has begun.
     pub(crate) fn begun_earlier(mut self, change: &Change<'_>) -> Self {
         if matches!(self.remedy, Remedy::GoOn) {
@@ -152,8 +177,10 @@ impl ApplyError {
             excerpt,
             remedy: if change.is_stepwise() {
                 Remedy::GoOn
-            } else {
+            } else if change.script.is_understood {
                 Remedy::Correct
+            } else {
+                Remedy::CorrectUnread
             },
             status: "_OTHER".into(),
             remains: None,

@@ -301,6 +301,58 @@ async fn a_failed_migration_is_shown_in_its_place_and_rolled_back() {
 }
 
 #[tokio::test]
+async fn a_connection_that_is_lost_leaves_open_what_was_committed() {
+    let database = Server::shared().database().await;
+    let files = directory(&[
+        ("1_a.sql", "CREATE TABLE a ();"),
+        (
+            "2_b.sql",
+            "CREATE TABLE b ();\nSELECT pg_terminate_backend(pg_backend_pid());",
+        ),
+    ]);
+    let ended = migrate(&database, files.path());
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    for part in [
+        "2_b.sql:3:1: terminating connection due to administrator command (SQLSTATE 57P01)",
+        "state: the database is at version 1 a, unless 2 b was applied after all\n",
+        "next: run again; it finds out how far the migration came",
+    ] {
+        assert!(ended.stderr.contains(part), "{part}: {ended:?}");
+    }
+    assert!(!ended.stderr.contains("rolled back"), "{ended:?}");
+
+    // One of many statements is not the migration.
+    write(
+        files.path(),
+        "2_b.sql",
+        "-- Transaction: none\nCREATE TABLE b ();\nSELECT pg_terminate_backend(pg_backend_pid());",
+    );
+    let ended = migrate(&database, files.path());
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    for part in [
+        "done: the first of the 2 statements",
+        "state: the database is at version 1 a\n",
+        "next: run again; it finds out how far the migration came",
+    ] {
+        assert!(ended.stderr.contains(part), "{part}: {ended:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_the_parser_does_not_understand_is_not_said_to_be_rolled_back_as_a_whole() {
+    let database = Server::shared().database().await;
+    let files = directory(&[("1_a.sql", "CREATE TABLE a ();\nCOMMIT;\nthis is no SQL;")]);
+    let ended = migrate(&database, files.path());
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(
+        ended
+            .stderr
+            .contains("has no COMMIT of its own; look what is there"),
+        "{ended:?}"
+    );
+}
+
+#[tokio::test]
 async fn what_a_migration_sets_for_its_session_does_not_reach_the_next() {
     let database = Server::shared().database().await;
     let files = directory(&[
