@@ -46,15 +46,16 @@ pub(crate) async fn execute(
         otel.status_code = field::Empty,
     );
     let started = Instant::now();
-    let retry = Retry::new(session, change, lock_retry);
+    let mut retry = Retry::new(session, change, lock_retry);
     let namespace = session.location().namespace();
     let work = async {
         let outcome = if change.is_stepwise() {
-            stepwise::run(session, change, retry).await
+            stepwise::run(session, change, &mut retry).await
         } else {
-            transaction::run(session, change, retry).await
+            transaction::run(session, change, &mut retry).await
         };
         let elapsed = started.elapsed();
+        tracing::Span::current().record("database.migration.attempts", i64::from(retry.attempts));
         match &outcome {
             Ok(()) => metrics::applied(namespace, change.direction, elapsed),
             Err(error) => {
@@ -78,19 +79,16 @@ pub(crate) struct Retry {
     namespace: String,
     direction: Direction,
     limit: Duration,
-    started: Instant,
+    /// How often what is tried now was refused, and since when.
+    refusals: u32,
+    refused_since: Option<Instant>,
     delays: <ExponentialBuilder as BackoffBuilder>::Backoff,
+    /// Attempts of the whole migration.
     attempts: u32,
 }
 
 impl Retry {
     fn new(session: &Session, change: &Change<'_>, limit: Duration) -> Self {
-        let delays = ExponentialBuilder::default()
-            .with_min_delay(Duration::from_millis(500))
-            .with_max_delay(Duration::from_secs(10))
-            .with_jitter()
-            .without_max_times()
-            .build();
         Self {
             place: change.path.display().to_string(),
             unit: if change.is_stepwise() {
@@ -101,16 +99,18 @@ impl Retry {
             namespace: session.location().namespace(),
             direction: change.direction,
             limit,
-            started: Instant::now(),
-            delays,
-            attempts: 0,
+            refusals: 0,
+            refused_since: None,
+            delays: delays(),
+            attempts: 1,
         }
     }
 
-    /// Counts an attempt.
-    fn attempt(&mut self) {
-        self.attempts += 1;
-        tracing::Span::current().record("database.migration.attempts", i64::from(self.attempts));
+    /// Begins with another statement, which has all the time again.
+    fn begin(&mut self) {
+        self.refusals = 0;
+        self.refused_since = None;
+        self.delays = delays();
     }
 
     /// Waits before the next attempt, or says that there is none. What failed must have been rolled back.
@@ -118,21 +118,34 @@ impl Retry {
         let Some(reason) = passing_reason(error) else {
             return false;
         };
-        if self.started.elapsed() >= self.limit {
+        let since = *self.refused_since.get_or_insert_with(Instant::now);
+        if since.elapsed() >= self.limit {
             return false;
         }
+        self.refusals += 1;
+        self.attempts += 1;
         metrics::retried(self.namespace.clone(), self.direction);
         let delay = self.delays.next().unwrap_or(Duration::from_secs(10));
         warn!(
             "{}: {reason}, so the {} was rolled back; attempt {} follows in {:.1} s",
             self.place,
             self.unit,
-            self.attempts + 1,
+            self.refusals + 1,
             delay.as_secs_f64()
         );
         tokio::time::sleep(delay).await;
         true
     }
+}
+
+/// The pauses between attempts.
+fn delays() -> <ExponentialBuilder as BackoffBuilder>::Backoff {
+    ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(500))
+        .with_max_delay(Duration::from_secs(10))
+        .with_jitter()
+        .without_max_times()
+        .build()
 }
 
 fn span_name(change: &Change<'_>) -> String {

@@ -24,7 +24,7 @@ const OWN_ROLE: &str = "RESET SESSION AUTHORIZATION; RESET ROLE";
 pub(super) async fn run(
     session: &Session,
     change: &Change<'_>,
-    mut retry: Retry,
+    retry: &mut Retry,
 ) -> Result<(), ApplyError> {
     let untold = |error: SessionError| ApplyError::new(change, None, &error);
     let steps = Steps::open(session, change).await.map_err(untold)?;
@@ -43,7 +43,7 @@ pub(super) async fn run(
     };
     for (index, statement) in change.script.statements.iter().enumerate() {
         stepwise
-            .step(index, statement, &mut retry)
+            .step(index, statement, retry)
             .await
             .map_err(|error| {
                 let error = error.with_remains(stepwise.remains(index));
@@ -54,16 +54,7 @@ pub(super) async fn run(
                 }
             })?;
     }
-    let record = change.record(&session.location().qualified(), &stepwise.steps.began());
-    let done = stepwise.steps.removal();
-    let removal = catalog::removal(session);
-    let ours = [Some(&record), Some(&done), removal.as_ref()];
-    let queries: Vec<_> = ours
-        .into_iter()
-        .flatten()
-        .map(|sql| Query::own(sql))
-        .collect();
-    session.transact(&queries).await.map_err(untold)?;
+    stepwise.record(retry).await?;
     session.set_described(false);
     Ok(())
 }
@@ -87,8 +78,8 @@ impl<'run> Stepwise<'run> {
         if self.steps.is_finished(index) && !is_setting {
             return Ok(());
         }
+        retry.begin();
         loop {
-            retry.attempt();
             let outcome = match &statement.kind {
                 Kind::Setting => self.set(statement).await,
                 Kind::BuildsIndex(definition) => {
@@ -112,6 +103,28 @@ impl<'run> Stepwise<'run> {
                 return Err(ApplyError::new(self.change, Some(index), &error));
             }
         }
+    }
+
+    /// Takes the migration into the history, or out of it.
+    async fn record(&self, retry: &mut Retry) -> Result<(), ApplyError> {
+        let table = self.session.location().qualified();
+        let record = self.change.record(&table, &self.steps.began());
+        let done = self.steps.removal();
+        let removal = catalog::removal(self.session);
+        let ours = [Some(&record), Some(&done), removal.as_ref()];
+        let queries: Vec<_> = ours
+            .into_iter()
+            .flatten()
+            .map(|sql| Query::own(sql))
+            .collect();
+        retry.begin();
+        while let Err(error) = self.session.transact(&queries).await {
+            if !retry.waits_after(&error).await {
+                let all = self.remains(self.change.script.statements.len());
+                return Err(ApplyError::new(self.change, None, &error).with_remains(all));
+            }
+        }
+        Ok(())
     }
 
     /// What a script sets holds for all statements after it, in this run and in one that goes on later.
@@ -282,6 +295,9 @@ impl<'run> Stepwise<'run> {
         let all = self.change.script.statements.len();
         match failed {
             0 => format!("none of the {all} statements, which run without a transaction"),
+            _ if failed == all => {
+                format!("all {all} statements, which run without a transaction")
+            }
             1 => format!("the first of the {all} statements, which run without a transaction"),
             done => {
                 format!("the first {done} of the {all} statements, which run without a transaction")

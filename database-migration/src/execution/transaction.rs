@@ -8,10 +8,9 @@ use crate::session::{Query, Session, SessionError};
 pub(super) async fn run(
     session: &Session,
     change: &Change<'_>,
-    mut retry: Retry,
+    retry: &mut Retry,
 ) -> Result<(), ApplyError> {
     loop {
-        retry.attempt();
         let mut record = change.record(&session.location().qualified(), "transaction_timestamp()");
         if let Some(removal) = catalog::removal(session) {
             record = format!("{record}; {removal}");

@@ -145,6 +145,78 @@ async fn trying_again_ends_when_its_time_is_over() {
 }
 
 #[tokio::test]
+async fn the_time_for_trying_again_begins_with_the_first_refusal() {
+    for head in ["", "-- Transaction: none\n"] {
+        let database = Server::shared().database().await;
+        database.execute("CREATE TABLE a (id int)").await;
+        let mut reader = database.client().await;
+        let transaction = reader.transaction().await.unwrap();
+        transaction.batch_execute("SELECT * FROM a").await.unwrap();
+
+        // What comes before takes longer than the time for trying again.
+        let sql = format!("{head}SELECT pg_sleep(1.2);\nALTER TABLE a ADD COLUMN b int;");
+        let files = directory(&[("1_b.sql", &sql)]);
+        let running = start(
+            program(&database)
+                .env("MIGRATION_LOCK_TIMEOUT", "100ms")
+                .env("MIGRATION_LOCK_RETRY", "1s")
+                .arg("--migrations")
+                .arg(files.path()),
+        );
+        database
+            .until(
+                "SELECT count(*) > 0 FROM pg_stat_activity
+                 WHERE datname = current_database() AND wait_event_type = 'Lock'",
+            )
+            .await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        transaction.commit().await.unwrap();
+        let ended = running.end();
+        assert_eq!(ended.code, Some(0), "{head}: {ended:?}");
+        assert!(
+            ended.stderr.contains("attempt 2 follows"),
+            "{head}: {ended:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_record_of_a_migration_without_a_transaction_is_tried_again() {
+    let database = Server::shared().database().await;
+    let files = directory(&[("1_a.sql", "CREATE TABLE a ();")]);
+    assert_eq!(migrate(&database, files.path()).code, Some(0));
+    let mut holder = database.client().await;
+    let holder = holder.transaction().await.unwrap();
+    holder
+        .batch_execute("LOCK TABLE refinery_schema_history IN SHARE MODE")
+        .await
+        .unwrap();
+    crate::support::write(
+        files.path(),
+        "2_b.sql",
+        "-- Transaction: none\nCREATE TABLE b ();",
+    );
+    let running = start(
+        program(&database)
+            .env("MIGRATION_LOCK_TIMEOUT", "100ms")
+            .arg("--migrations")
+            .arg(files.path()),
+    );
+    database
+        .until(
+            "SELECT count(*) > 0 FROM pg_stat_activity
+             WHERE datname = current_database() AND wait_event_type = 'Lock'",
+        )
+        .await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    holder.rollback().await.unwrap();
+    let ended = running.end();
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.stderr.contains("attempt 2 follows"), "{ended:?}");
+    assert_eq!(versions(&database).await, ["1", "2"]);
+}
+
+#[tokio::test]
 async fn sigterm_cancels_the_statement_and_rolls_back() {
     let database = Server::shared().database().await;
     let files = directory(&[
