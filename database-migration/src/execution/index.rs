@@ -13,9 +13,19 @@ const COPIED_INDEX_SUFFIX: &str = "_index";
 /// What is there under an index's name.
 pub(super) enum IndexState {
     Absent,
-    BeingBuilt { process: String },
-    Invalid { qualified: String },
-    Valid { existing: String },
+    BeingBuilt {
+        process: String,
+    },
+    Invalid {
+        qualified: String,
+    },
+    Valid {
+        existing: String,
+    },
+    /// One of that name on another table of the schema.
+    OnAnotherTable {
+        existing: String,
+    },
 }
 
 /// SQL that fails if the index is there, but invalid: `IF NOT EXISTS` is content with such a one, which serves no query.
@@ -46,8 +56,10 @@ pub(super) async fn state(
     let rows = session
         .rows(&format!(
             "SELECT indexrelid::regclass, indisvalid AND indisready, pg_get_indexdef(indexrelid),
-                    (SELECT max(pid) FROM pg_stat_progress_create_index WHERE index_relid = indexrelid)
+                    (SELECT max(pid) FROM pg_stat_progress_create_index WHERE index_relid = indexrelid),
+                    indrelid = to_regclass({})
              FROM {}",
+            literal(&index.table),
             found(index)
         ))
         .await?;
@@ -55,13 +67,13 @@ pub(super) async fn state(
         let row = rows.first()?;
         row.get(column).map(ToOwned::to_owned)
     };
+    let existing = text(2).unwrap_or_default();
     Ok(match (text(0), text(1).as_deref(), text(3)) {
         (None, _, _) => IndexState::Absent,
+        _ if text(4).as_deref() == Some("f") => IndexState::OnAnotherTable { existing },
         (Some(_), _, Some(process)) => IndexState::BeingBuilt { process },
         (Some(qualified), Some("f"), None) => IndexState::Invalid { qualified },
-        (Some(_), _, None) => IndexState::Valid {
-            existing: text(2).unwrap_or_default(),
-        },
+        (Some(_), _, None) => IndexState::Valid { existing },
     })
 }
 
@@ -122,7 +134,7 @@ pub(super) async fn drop_leftovers(session: &Session) -> Result<(), SessionError
     Ok(())
 }
 
-/// The row of the index in `pg_index`, as something to select from.
+/// The row in `pg_index` of what has the index's name, as something to select from.
 fn found(index: &ConcurrentIndex) -> String {
     format!(
         "(SELECT pg_index.* FROM pg_class AS indexed

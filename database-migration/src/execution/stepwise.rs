@@ -232,9 +232,7 @@ impl<'run> Stepwise<'run> {
                 index::drop(self.session, &qualified).await?;
                 Ok(Readiness::Needed)
             }
-            IndexState::Valid { existing }
-                if self.steps.was_interrupted(index) || definition.is_unless_exists =>
-            {
+            IndexState::Valid { existing } if self.is_content_with_existing(index, definition) => {
                 if index::is_of_definition(self.session, definition).await? {
                     let text = self
                         .change
@@ -244,14 +242,23 @@ impl<'run> Stepwise<'run> {
                     self.session.transact(&[Query::own(&note)]).await?;
                     return Ok(Readiness::Done);
                 }
-                Ok(Readiness::Refused(format!(
-                    "there is another index of this name; drop it, or give the new one another name\n  \
-                     existing: {existing}"
-                )))
+                Ok(Readiness::another(&existing))
+            }
+            IndexState::OnAnotherTable { existing }
+                if self.is_content_with_existing(index, definition) =>
+            {
+                Ok(Readiness::another(&existing))
             }
             // One that is there already the server refuses, and says so better.
-            IndexState::Absent | IndexState::Valid { .. } => Ok(Readiness::Needed),
+            IndexState::Absent | IndexState::Valid { .. } | IndexState::OnAnotherTable { .. } => {
+                Ok(Readiness::Needed)
+            }
         }
+    }
+
+    /// Whether an index that is there already may be the one that the statement is for.
+    fn is_content_with_existing(&self, index: usize, definition: &ConcurrentIndex) -> bool {
+        self.steps.was_interrupted(index) || definition.is_unless_exists
     }
 
     async fn build(
@@ -311,4 +318,13 @@ enum Readiness {
     Needed,
     Done,
     Refused(String),
+}
+
+impl Readiness {
+    /// What is there under the index's name is not the index.
+    fn another(existing: &str) -> Self {
+        Self::Refused(format!(
+            "there is another index of this name; drop it, or give the new one another name\n  existing: {existing}"
+        ))
+    }
 }

@@ -236,6 +236,48 @@ async fn an_index_of_another_definition_is_never_taken_for_ours() {
 }
 
 #[tokio::test]
+async fn an_index_of_another_table_is_neither_taken_for_ours_nor_dropped() {
+    let database = Server::shared().database().await;
+    database
+        .execute("CREATE TABLE a (b int); CREATE TABLE other (b int); CREATE INDEX i ON other (b)")
+        .await;
+    let statement = "CREATE INDEX CONCURRENTLY IF NOT EXISTS i ON a (b);";
+    let files = directory(&[("1_a.sql", &stepwise(statement))]);
+    let refused = async || {
+        let ended = migrate(&database, files.path());
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        assert!(
+            ended.stderr.contains(
+                "there is another index of this name; drop it, or give the new one another name\n  \
+                 existing: CREATE INDEX i ON public.other USING btree (b)"
+            ),
+            "{ended:?}"
+        );
+        assert!(table_exists(&database, "i").await);
+        assert_eq!(versions(&database).await, [""; 0]);
+    };
+    refused().await;
+    invalidate(&database, "i").await;
+    refused().await;
+    interrupted(&database, 1, 0, "CREATE INDEX CONCURRENTLY i ON a (b);").await;
+    write(
+        files.path(),
+        "1_a.sql",
+        &stepwise("CREATE INDEX CONCURRENTLY i ON a (b);"),
+    );
+    refused().await;
+
+    // One that nobody has begun to build is the server's to refuse, which leaves the other in peace.
+    database
+        .execute("DELETE FROM refinery_schema_history_steps")
+        .await;
+    let ended = migrate(&database, files.path());
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stderr.contains("SQLSTATE 42P07"), "{ended:?}");
+    assert!(table_exists(&database, "i").await);
+}
+
+#[tokio::test]
 async fn other_interrupted_statements_are_recovered() {
     let database = Server::shared().database().await;
     database
