@@ -40,6 +40,8 @@ pub(crate) async fn keep(session: &Session) -> Result<(), MigrationError> {
         "CREATE TABLE IF NOT EXISTS {table} (object text PRIMARY KEY, definition text NOT NULL)"
     );
     let protection = history::protection(&table);
+    // It is made anew with each run, so what somebody grants on it would not last.
+    let readability = history::readability(&table, &session.location().qualified());
     let removal = format!("DELETE FROM {table}");
     let insertion = format!("INSERT INTO {table} {}", description(session.location()));
     session
@@ -49,6 +51,7 @@ pub(crate) async fn keep(session: &Session) -> Result<(), MigrationError> {
             ),
             Query::own(&creation),
             Query::own(&protection),
+            Query::own(&readability),
             Query::own(&removal),
             Query::own(&insertion),
         ])

@@ -6,6 +6,7 @@ use advisory_lock::{LockError, LockName};
 use connection::{Connector, cancel};
 use exit_code::{ExitCode, Failure};
 use shutdown::Shutdown;
+use tokio_postgres::error::SqlState;
 use tracing::{info, warn};
 
 use crate::catalog;
@@ -15,8 +16,10 @@ use crate::files::{Direction, MigrationSet};
 use crate::history::{self, Applied};
 use crate::metrics;
 use crate::plan::Rules;
-use crate::session::Session;
+use crate::session::{Session, SessionError};
 use crate::settings::{MigrationSettings, MigrationSource};
+
+const READING_STEPS: &str = "reading how far migrations came";
 
 /// A database, opened for one command.
 pub(crate) struct Database {
@@ -27,6 +30,8 @@ pub(crate) struct Database {
     pub(crate) history: Vec<Applied>,
     /// Migrations without a transaction that were begun and have not come to their end.
     pub(crate) unfinished: Vec<Unfinished>,
+    /// Why those are not known: the user may not read how far they came.
+    pub(crate) hidden: Option<String>,
     pub(crate) started: Instant,
     lock: LockName,
 }
@@ -118,7 +123,7 @@ impl Database {
     async fn open(settings: MigrationSettings) -> Result<Self, MigrationError> {
         let mut database = Self::connect(settings).await?;
         database.session.location().require_ours()?;
-        database.read().await?;
+        database.look().await?;
         Ok(database)
     }
 
@@ -144,16 +149,34 @@ impl Database {
             connector,
             history: Vec::new(),
             unfinished: Vec::new(),
+            hidden: None,
             started,
             lock,
         })
+    }
+
+    /// Reads as much as the user may: whoever only looks needs no more than the history.
+    async fn look(&mut self) -> Result<(), MigrationError> {
+        self.history = self.session.history().await?;
+        match unfinished(&self.session).await {
+            Ok(unfinished) => self.unfinished = unfinished,
+            Err(error) if is_forbidden(&error) => {
+                let problem = error.describe();
+                warn!(
+                    "whether a migration without a transaction is half done is not known: {problem}"
+                );
+                self.hidden = Some(problem);
+            }
+            Err(error) => return Err(MigrationError::server(READING_STEPS)(error)),
+        }
+        Ok(())
     }
 
     async fn read(&mut self) -> Result<(), MigrationError> {
         self.history = self.session.history().await?;
         self.unfinished = unfinished(&self.session)
             .await
-            .map_err(MigrationError::server("reading how far migrations came"))?;
+            .map_err(MigrationError::server(READING_STEPS))?;
         Ok(())
     }
 
@@ -315,6 +338,11 @@ impl Failure for UnfinishedError {
             ),
         })
     }
+}
+
+fn is_forbidden(error: &SessionError) -> bool {
+    let answer = error.answer();
+    answer.is_some_and(|answer| *answer.code() == SqlState::INSUFFICIENT_PRIVILEGE)
 }
 
 /// At which version a database is, in words.

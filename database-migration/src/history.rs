@@ -282,6 +282,26 @@ pub(crate) fn protection(table: &str) -> String {
     )
 }
 
+/// SQL that lets whoever may read the history read a table beside it.
+pub(crate) fn readability(table: &str, history: &str) -> String {
+    let [table, history] = [table, history].map(|name| name.replace('\'', "''"));
+    format!(
+        "DO $readability$
+         DECLARE reader text;
+         BEGIN
+             FOR reader IN
+                 SELECT DISTINCT CASE entry.grantee WHEN 0 THEN 'PUBLIC' ELSE entry.grantee::regrole::text END
+                 FROM pg_class, aclexplode(relacl) AS entry
+                 WHERE pg_class.oid = '{history}'::regclass AND entry.grantee <> relowner
+                   AND entry.privilege_type = 'SELECT'
+             LOOP
+                 EXECUTE 'GRANT SELECT ON {table} TO ' || reader;
+             END LOOP;
+         END
+         $readability$"
+    )
+}
+
 /// All that the history holds of a migration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Record {

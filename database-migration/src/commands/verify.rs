@@ -73,7 +73,13 @@ async fn check(mut database: Database, set: &MigrationSet) -> Result<String, Mig
             unfinished.direction
         )
     });
-    tell("no migration is half done", unfinished.collect());
+    let hidden = database.hidden.iter().map(|problem| {
+        format!("{problem}; let the user read the tables beside the history as well")
+    });
+    tell(
+        "no migration is half done",
+        unfinished.chain(hidden).collect(),
+    );
     tell(
         "all indexes are valid",
         incomplete(catalog::invalid_indexes(session).await?),

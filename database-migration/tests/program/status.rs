@@ -221,3 +221,57 @@ async fn a_migration_that_is_undone_while_it_looks_is_told_as_pending() {
         [(1, "out-of-order"), (2, "applied")]
     );
 }
+
+#[tokio::test]
+async fn the_history_is_all_that_a_role_has_to_read() {
+    let database = Server::shared().database().await;
+    let files = directory(&[(
+        "1_a.sql",
+        "-- Transaction: none\nCREATE TABLE a ();\nSELECT 1;",
+    )]);
+    assert_eq!(migrate(&database, files.path()).code, Some(0));
+    let role = read_only_role(&database).await;
+    let name = role.name();
+    database
+        .execute(&format!(
+            "REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {name};
+             GRANT SELECT ON refinery_schema_history TO {name}"
+        ))
+        .await;
+    write(files.path(), "2_b.sql", "CREATE TABLE b ();");
+    let look = |command: &str| {
+        run(program(&database)
+            .env("DB_USER", name)
+            .env("DB_PASSWORD", name)
+            .args([command, "--migrations"])
+            .arg(files.path()))
+    };
+    let hidden =
+        "is half done is not known: permission denied for table refinery_schema_history_steps";
+    for (command, told) in [("status", "1 pending"), ("plan", "1 migration pending")] {
+        let ended = look(command);
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        assert!(ended.stderr.contains(hidden), "{ended:?}");
+        let everything = format!("{}{}", ended.stdout, ended.stderr);
+        assert!(everything.contains(told), "{ended:?}");
+    }
+
+    // The description of the schema is made anew, for whoever may read the history.
+    assert_eq!(migrate(&database, files.path()).code, Some(0));
+    let ended = look("verify");
+    assert_eq!(ended.code, Some(4), "{ended:?}");
+    for told in [
+        "not so: no migration is half done\n  permission denied",
+        "1 of the checks above failed",
+    ] {
+        assert!(ended.stderr.contains(told), "{told}: {ended:?}");
+    }
+    database
+        .execute(&format!(
+            "GRANT SELECT ON refinery_schema_history_steps TO {name}"
+        ))
+        .await;
+    let ended = look("verify");
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    role.drop().await;
+}
