@@ -32,8 +32,8 @@ pub(crate) fn removal(session: &Session) -> Option<String> {
         .then(|| format!("DROP TABLE IF EXISTS {table}"))
 }
 
-/// Keeps the description of the schema as it is now. It waits for whoever has locked a table that a view reads, and
-/// keeps nobody waiting meanwhile.
+/// Keeps the description of the schema as it is now. It waits a little for whoever has locked a table that a view reads,
+/// and keeps nobody waiting meanwhile but other runs.
 pub(crate) async fn keep(session: &Session) -> Result<(), MigrationError> {
     let table = catalog_table(session.location());
     let creation = format!(
@@ -47,7 +47,8 @@ pub(crate) async fn keep(session: &Session) -> Result<(), MigrationError> {
     session
         .transact(&[
             Query::own(
-                "SET LOCAL client_min_messages = warning; SET LOCAL search_path = pg_catalog; SET LOCAL lock_timeout = 0",
+                "SET LOCAL client_min_messages = warning; SET LOCAL search_path = pg_catalog;
+                 SET LOCAL lock_timeout = '5s'; SET LOCAL statement_timeout = '60s'",
             ),
             Query::own(&creation),
             Query::own(&protection),

@@ -211,12 +211,20 @@ impl Database {
         }
         let keeping = async {
             if self.exclude_others_at_once().await? {
-                catalog::keep(&self.session).await?;
+                self.keep_description().await;
             }
             Ok::<_, MigrationError>(())
         };
         if let Err(error) = keeping.await {
-            warn!("what is changed by hand will not be known: {error}");
+            warn_of_no_description(&error);
+        }
+    }
+
+    /// Keeps the description of the schema. What was to be done is done by then, so the run need not fail over it; the
+    /// next one tries again.
+    pub(crate) async fn keep_description(&self) {
+        if let Err(error) = catalog::keep(&self.session).await {
+            warn_of_no_description(&error);
         }
     }
 
@@ -338,6 +346,12 @@ impl Failure for UnfinishedError {
             ),
         })
     }
+}
+
+fn warn_of_no_description(error: &MigrationError) {
+    warn!(
+        "what is changed by hand will not be known until a later run has kept the description: {error}"
+    );
 }
 
 fn is_forbidden(error: &SessionError) -> bool {

@@ -7,7 +7,6 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tracing::info;
 
-use crate::catalog;
 use crate::database::{self, Database};
 use crate::error::MigrationError;
 use crate::execution::insertion;
@@ -142,7 +141,7 @@ async fn take_over(
         .await
         .map_err(MigrationError::server("taking over the history"))?;
     database.locate().await?;
-    catalog::keep(&database.session).await?;
+    database.keep_description().await;
 
     if is_same {
         info!(

@@ -4,7 +4,6 @@ use exit_code::{ExitCode, Failure};
 use shutdown::Shutdown;
 use tracing::info;
 
-use crate::catalog;
 use crate::database::{self, Database};
 use crate::error::MigrationError;
 use crate::execution::insertion;
@@ -64,7 +63,7 @@ async fn begin(
         .map(|file| (file, file.applied_now()))
         .collect();
     record(&database.session, &applied).await?;
-    catalog::keep(&database.session).await?;
+    database.keep_description().await;
     let name = database.name().to_owned();
     database.unlock().await?;
     Ok(format!(

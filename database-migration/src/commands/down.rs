@@ -7,7 +7,6 @@ use exit_code::{ExitCode, Failure};
 use shutdown::Shutdown;
 use tracing::{info, warn};
 
-use crate::catalog;
 use crate::database::{self, Database, position};
 use crate::error::MigrationError;
 use crate::execution::Change;
@@ -149,7 +148,7 @@ async fn bring_down(
         if undone.is_empty() {
             database.complete_description().await;
         } else {
-            catalog::keep(&database.session).await?;
+            database.keep_description().await;
         }
     }
     let summary = DownSummary {

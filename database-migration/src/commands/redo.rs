@@ -5,7 +5,6 @@ use std::time::Instant;
 
 use shutdown::Shutdown;
 
-use crate::catalog;
 use crate::commands::down::{self, DownError, DownOptions, DownTarget};
 use crate::database::{self, Database};
 use crate::error::MigrationError;
@@ -87,7 +86,7 @@ async fn again(
         down::undo(&database, &step, Some(newest)).await?;
     }
     database.execute(&change, others.last()).await?;
-    catalog::keep(&database.session).await?;
+    database.keep_description().await;
     let summary = RedoSummary {
         database: database.name().to_owned(),
         version: file.version,

@@ -8,7 +8,6 @@ use std::time::Instant;
 use shutdown::Shutdown;
 use tracing::{info, warn};
 
-use crate::catalog;
 use crate::database::{self, Database, position};
 use crate::error::MigrationError;
 use crate::execution::Change;
@@ -115,7 +114,7 @@ async fn bring_up(
     if plan.pending.is_empty() {
         database.complete_description().await;
     } else {
-        catalog::keep(&database.session).await?;
+        database.keep_description().await;
     }
     let summary = summary(&database, &plan, plan.pending.len(), current);
     database.unlock().await?;

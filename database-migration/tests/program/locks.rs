@@ -359,3 +359,38 @@ async fn a_run_that_is_killed_before_it_keeps_the_description_leaves_none_of_an_
         "{verdict:?}"
     );
 }
+
+#[tokio::test]
+async fn a_description_that_cannot_be_kept_in_time_is_made_up_for_later() {
+    let database = Server::shared().database().await;
+    let files = directory(&[(
+        "1_a.sql",
+        "CREATE TABLE a ();\nCREATE VIEW v AS SELECT FROM a;",
+    )]);
+    assert_eq!(migrate(&database, files.path()).code, Some(0));
+    let mut holder = database.client().await;
+    let holder = holder.transaction().await.unwrap();
+    holder.batch_execute("LOCK TABLE a").await.unwrap();
+    crate::support::write(files.path(), "2_b.sql", "CREATE TABLE b ();");
+    let ended = start(
+        program(&database)
+            .env("MIGRATION_STATEMENT_TIMEOUT", "500ms")
+            .arg("--migrations")
+            .arg(files.path()),
+    )
+    .end_within(Duration::from_mins(1));
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.stdout.contains("1 applied"), "{ended:?}");
+    assert!(
+        ended.stderr.contains(
+            "warning: what is changed by hand will not be known until a later run has kept the description: \
+             keeping the description of the schema failed: canceling statement due to lock timeout (SQLSTATE 55P03)"
+        ),
+        "{ended:?}"
+    );
+    holder.rollback().await.unwrap();
+    let is_kept = "SELECT to_regclass('refinery_schema_history_catalog') IS NOT NULL";
+    assert_eq!(database.value(is_kept).await, "f");
+    assert_eq!(migrate(&database, files.path()).code, Some(0));
+    assert_eq!(database.value(is_kept).await, "t");
+}
