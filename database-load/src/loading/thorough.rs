@@ -292,9 +292,11 @@ impl Thorough<'_> {
                     .await?
             };
             self.has_unknown_keys |= deleted > 0 && !is_key_typed;
+            let collation = column.collation.as_ref();
             types.push(format!(
-                "ALTER COLUMN {name} TYPE {0} USING {name}::{0}",
-                column.type_name
+                "ALTER COLUMN {name} TYPE {0}{1} USING {name}::{0}",
+                column.type_name,
+                collation.map_or_else(String::new, |name| format!(" COLLATE {name}")),
             ));
         }
         self.transaction

@@ -69,9 +69,12 @@ impl Layout {
         })
     }
 
-    /// Whether each value has one text that both the source and the server can be held to.
+    /// Whether each value has one text that both the source and the server can be held to, and rows of one key have the
+    /// same one.
     pub(crate) fn is_canonical(&self) -> bool {
+        let mut key = self.key.iter().map(|&position| &self.columns[position]);
         self.columns.iter().all(|column| column.kind.is_canonical())
+            && key.all(|column| column.is_deterministic)
     }
 }
 

@@ -9,6 +9,10 @@ pub(crate) struct Column {
     pub(crate) kind: Kind,
     /// The type as PostgreSQL prints it.
     pub(crate) type_name: String,
+    /// The collation, quoted, where it is not the type's own.
+    pub(crate) collation: Option<String>,
+    /// Whether only equal texts are equal values, which a collation that ignores case denies.
+    pub(crate) is_deterministic: bool,
     pub(crate) is_required: bool,
     pub(crate) has_default: bool,
 }
@@ -251,6 +255,8 @@ mod tests {
             name: "c".to_owned(),
             kind,
             type_name: String::new(),
+            collation: None,
+            is_deterministic: true,
             is_required,
             has_default: false,
         }

@@ -70,7 +70,12 @@ pub(crate) fn differs(table: &Table, columns: &[Column], one: &str, other: &str)
                 } else {
                     "::text"
                 };
-                format!("{alias}.{}{cast}", identifier(&column.name))
+                let collation = if column.is_deterministic {
+                    ""
+                } else {
+                    " COLLATE \"C\""
+                };
+                format!("{alias}.{}{cast}{collation}", identifier(&column.name))
             })
             .collect()
     };

@@ -170,9 +170,14 @@ async fn columns(client: &Client, oid: u32) -> Result<Vec<Column>, tokio_postgre
             "SELECT attribute.attname::text, attribute.atttypid, attribute.atttypmod,
                     format_type(attribute.atttypid, attribute.atttypmod),
                     attribute.attnotnull OR kind.typnotnull,
-                    attribute.atthasdef OR attribute.attidentity <> '' OR kind.typdefault IS NOT NULL
+                    attribute.atthasdef OR attribute.attidentity <> '' OR kind.typdefault IS NOT NULL,
+                    CASE WHEN attribute.attcollation <> kind.typcollation
+                         THEN format('%I.%I', namespace.nspname, collations.collname) END,
+                    coalesce(collations.collisdeterministic, true)
              FROM pg_attribute AS attribute
              JOIN pg_type AS kind ON kind.oid = attribute.atttypid
+             LEFT JOIN pg_collation AS collations ON collations.oid = attribute.attcollation
+             LEFT JOIN pg_namespace AS namespace ON namespace.oid = collations.collnamespace
              WHERE attribute.attrelid = $1 AND attribute.attnum > 0
                AND NOT attribute.attisdropped AND attribute.attgenerated = ''
              ORDER BY attribute.attnum",
@@ -185,6 +190,8 @@ async fn columns(client: &Client, oid: u32) -> Result<Vec<Column>, tokio_postgre
         type_name: row.get(3),
         is_required: row.get(4),
         has_default: row.get(5),
+        collation: row.get(6),
+        is_deterministic: row.get(7),
     };
     Ok(rows.iter().map(column).collect())
 }

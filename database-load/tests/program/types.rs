@@ -1,8 +1,10 @@
 //! Columns of types that only the server understands.
 
+use test_process::run;
+
 use crate::support::{
     assert_failed, assert_said, database, directory, last_counts, load, load_files, loaded,
-    rejected, rows, versions,
+    program_on, rejected, rows, succeeded, versions,
 };
 
 const TABLE: &str = "
@@ -167,4 +169,43 @@ async fn a_key_may_be_of_such_a_type() {
             .contains("items.csv:4: column id: invalid input syntax for type uuid: \"x\""),
         "{ended:?}"
     );
+}
+
+#[tokio::test]
+async fn texts_that_a_collation_calls_equal_are_one_key_and_two_values() {
+    let database = database(
+        "CREATE COLLATION folded (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+         CREATE TABLE items (id TEXT COLLATE folded PRIMARY KEY, name TEXT COLLATE folded, code CHAR(2) COLLATE folded)",
+    )
+    .await;
+    loaded(
+        &database,
+        &[("items.csv", "id,name,code\na,abc,xy\nb,b,b\n")],
+    );
+    let files = directory(&[("items.csv", "id,name,code\nA,Abc,XY\nb,b,b\nc,c,c\n")]);
+    let ended = succeeded(load(&database, files.path()));
+    assert_said(&ended, &["items 1 inserted, 1 updated, 1 unchanged; "]);
+    // The table's spelling of a key is as good as the source's, and stays.
+    let expected = ["(a,Abc,XY)", "(b,b,\"b \")", "(c,c,\"c \")"];
+    assert_eq!(rows(&database, "items").await, expected);
+    succeeded(run(program_on(&database, files.path()).arg("verify")));
+    let ended = load_files(&database, &[("items.csv", "id,name,code\na,a,a\nA,a,a\n")]);
+    assert_failed(
+        &ended,
+        7,
+        &["items.csv:3: column id: the key is already that of line 2"],
+    );
+}
+
+#[tokio::test]
+async fn a_key_may_have_a_collation_of_its_own() {
+    for kind in ["TEXT", "VARCHAR(5)", "CHAR(3)"] {
+        let database = database(&format!(
+            "CREATE TABLE items (id {kind} COLLATE \"C\" PRIMARY KEY, name TEXT COLLATE \"C\")"
+        ))
+        .await;
+        loaded(&database, &[("items.csv", "id,name\na,1\nb,1\n")]);
+        let ended = loaded(&database, &[("items.csv", "id,name\na,2\nb,1\nc,1\n")]);
+        assert_said(&ended, &["items 1 inserted, 1 updated, 1 unchanged; "]);
+    }
 }
