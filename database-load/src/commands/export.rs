@@ -9,7 +9,7 @@ use tokio_postgres::IsolationLevel;
 
 use crate::commands::{guarded, manifest, prepare};
 use crate::error::{LoadError, Problem};
-use crate::loading::{DataSetWork, read_back};
+use crate::loading::{DataSetWork, TEXTS_OF_VALUES, read_back};
 use crate::manifest::{Content, Format, ManifestError};
 use crate::settings::LoadSettings;
 use crate::source::Writer;
@@ -50,6 +50,13 @@ pub async fn export(
             .isolation_level(IsolationLevel::RepeatableRead)
             .read_only(true)
             .start()
+            .await
+            .map_err(|error| work.database_error(error))?;
+        // An interval that was written in another style may be read as another one.
+        transaction
+            .batch_execute(&format!(
+                "{TEXTS_OF_VALUES}; SET LOCAL IntervalStyle = postgres"
+            ))
             .await
             .map_err(|error| work.database_error(error))?;
         let rows = write(&transaction, &work, export.output).await?;

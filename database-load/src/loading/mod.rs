@@ -171,6 +171,11 @@ pub(crate) enum Purpose {
     Preview,
 }
 
+/// Values are compared as texts, so each has to have one that no other has, whatever the role or the database is set to.
+/// How the source's texts are read stays as it is set.
+pub(crate) const TEXTS_OF_VALUES: &str =
+    "SET LOCAL DateStyle = ISO; SET LOCAL extra_float_digits = 1; SET LOCAL bytea_output = hex";
+
 /// Compares source and table; what has to be written is staged, or written already.
 pub(crate) async fn compare(
     transaction: &Transaction<'_>,
@@ -188,7 +193,7 @@ pub(crate) async fn compare(
     let checked = check_at_once(
         references.filter(|reference| !work.loaded_later.contains(&reference.to_oid)),
     );
-    execute(&format!("{checked}SAVEPOINT fast")).await?;
+    execute(&format!("{TEXTS_OF_VALUES}; {checked}SAVEPOINT fast")).await?;
     match fast(transaction, work, purpose).await {
         Ok(compared) => return Ok(compared),
         Err(Detour::Failed(error)) => return Err(error),

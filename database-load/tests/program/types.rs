@@ -209,3 +209,33 @@ async fn a_key_may_have_a_collation_of_its_own() {
         assert_said(&ended, &["items 1 inserted, 1 updated, 1 unchanged; "]);
     }
 }
+
+#[tokio::test]
+async fn values_are_compared_and_exported_whatever_texts_the_database_is_set_to() {
+    let database = database(
+        "CREATE TABLE items (id TEXT PRIMARY KEY, day DATE, number FLOAT8, span INTERVAL, bytes BYTEA)",
+    )
+    .await;
+    for setting in [
+        "DateStyle = 'SQL, DMY'",
+        "extra_float_digits = 0",
+        "IntervalStyle = sql_standard",
+        "bytea_output = escape",
+    ] {
+        let statement = format!(
+            "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET {}', current_database()); END $$",
+            setting.replace('\'', "''")
+        );
+        database.execute(&statement).await;
+    }
+    let header = "id,day,number,span,bytes\n";
+    let text = format!("{header}a,03/02/2026,0.3,-1 +2:03:04,\\x00ff\n");
+    loaded(&database, &[("items.csv", text.clone())]);
+    // A date is read in the order that is set, and numbers that look alike are not the same.
+    let files = directory(&[("items.csv", text.replace("0.3", "0.30000000000000004"))]);
+    let ended = succeeded(load(&database, files.path()));
+    assert_said(&ended, &["items 1 updated; "]);
+    let ended = run(program_on(&database, files.path()).args(["export", "items"]));
+    let exported = format!("{header}a,2026-02-03,0.30000000000000004,-1 days +02:03:04,\\x00ff\n");
+    assert_eq!((ended.code, &ended.stdout), (Some(0), &exported));
+}
