@@ -195,10 +195,10 @@ impl Prepared {
 
     /// Whether a data set that is loaded into this table leaves rows alone that it does not know.
     fn keeps_vanished(&self, data_set: &DataSet) -> bool {
-        let has_mark_column = self.table.column(&data_set.mark_column).is_some();
+        let mark_column = self.table.time_column(&data_set.mark_column);
         data_set
             .vanished
-            .map_or(!has_mark_column, |policy| policy == Vanished::Keep)
+            .map_or(mark_column.is_none(), |policy| policy == Vanished::Keep)
     }
 
     /// Whether a table's name, as a manifest has it, is that of this table.

@@ -130,11 +130,11 @@ impl DataSetWork {
         self.error(Problem::Database(error))
     }
 
-    /// The column that vanished rows are marked in, if the table has it.
+    /// The column that vanished rows are marked in, if the table has it and it takes a time.
     pub(crate) fn mark_column(&self) -> Option<&str> {
         let name = self.data_set.mark_column.as_str();
         let is_loaded = self.layout.columns.iter().any(|column| column.name == name);
-        (self.table.column(name).is_some() && !is_loaded).then_some(name)
+        (self.table.time_column(name).is_some() && !is_loaded).then_some(name)
     }
 
     /// What becomes of vanished rows: what the manifest says, otherwise they are marked where that is possible.

@@ -11,7 +11,8 @@ use crate::loading::{Compared, DataSetWork};
 use crate::target::sql::{columns_of, differs, identifier, list, same_key};
 use crate::target::statement_span;
 
-/// A column of this name is set to the time of the load where a row changes, unless the source itself has it.
+/// A column of this name is set to the time of the load where a row changes, unless the source itself has it or its type
+/// takes no time.
 const UPDATED_AT: &str = "updated_at";
 /// So many rows of each kind are shown of what would change.
 const SAMPLES: usize = 5;
@@ -243,7 +244,7 @@ fn update(work: &DataSetWork, same: &str, changed: Option<&str>) -> Option<Strin
         return None;
     }
     let is_in_source = columns.iter().any(|column| column.name == UPDATED_AT);
-    if table.column(UPDATED_AT).is_some() && !is_in_source {
+    if table.time_column(UPDATED_AT).is_some() && !is_in_source {
         assignments.push(format!("{UPDATED_AT} = CURRENT_TIMESTAMP"));
     }
     let changed = changed.map_or_else(String::new, |changed| format!(" AND {changed}"));

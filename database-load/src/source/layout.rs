@@ -201,6 +201,13 @@ impl DataSet {
             format!("the table {} has no column {name:?}", table.name)
         } else if columns.iter().any(|column| column.name == *name) {
             format!("the column {name:?} is filled from the source")
+        } else if let Some(column) = table.column(name)
+            && !column.takes_time()
+        {
+            format!(
+                "the column {name:?} of type {} takes no time",
+                column.type_name
+            )
         } else {
             return Ok(());
         };

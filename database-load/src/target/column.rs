@@ -13,6 +13,8 @@ pub(crate) struct Column {
     pub(crate) collation: Option<String>,
     /// Whether only equal texts are equal values, which a collation that ignores case denies.
     pub(crate) is_deterministic: bool,
+    /// The type's category, a letter that `pg_type` documents.
+    pub(crate) category: String,
     pub(crate) is_required: bool,
     pub(crate) has_default: bool,
 }
@@ -86,6 +88,11 @@ impl Kind {
 }
 
 impl Column {
+    /// Whether the time of the load can be written to it: the server assigns it to dates, times and texts only.
+    pub(crate) fn takes_time(&self) -> bool {
+        matches!(&*self.category, "D" | "S")
+    }
+
     /// Checks a value and writes it as COPY's text format has it, in the form in which the server writes it; none is NULL.
     pub(crate) fn write(&self, value: Option<&[u8]>, buffer: &mut Vec<u8>) -> Result<(), String> {
         let Some(value) = value else {
@@ -257,6 +264,7 @@ mod tests {
             type_name: String::new(),
             collation: None,
             is_deterministic: true,
+            category: String::new(),
             is_required,
             has_default: false,
         }

@@ -158,6 +158,11 @@ impl Table {
         self.key.contains(&column.name) || (column.is_required && !column.has_default)
     }
 
+    /// The column of this name, if the time of the load can be written to it.
+    pub(crate) fn time_column(&self, name: &str) -> Option<&Column> {
+        self.column(name).filter(|column| column.takes_time())
+    }
+
     /// The column of this name.
     pub(crate) fn column(&self, name: &str) -> Option<&Column> {
         self.columns.iter().find(|column| column.name == name)
@@ -173,7 +178,8 @@ async fn columns(client: &Client, oid: u32) -> Result<Vec<Column>, tokio_postgre
                     attribute.atthasdef OR attribute.attidentity <> '' OR kind.typdefault IS NOT NULL,
                     CASE WHEN attribute.attcollation <> kind.typcollation
                          THEN format('%I.%I', namespace.nspname, collations.collname) END,
-                    coalesce(collations.collisdeterministic, true)
+                    coalesce(collations.collisdeterministic, true),
+                    kind.typcategory::text
              FROM pg_attribute AS attribute
              JOIN pg_type AS kind ON kind.oid = attribute.atttypid
              LEFT JOIN pg_collation AS collations ON collations.oid = attribute.attcollation
@@ -192,6 +198,7 @@ async fn columns(client: &Client, oid: u32) -> Result<Vec<Column>, tokio_postgre
         has_default: row.get(5),
         collation: row.get(6),
         is_deterministic: row.get(7),
+        category: row.get(8),
     };
     Ok(rows.iter().map(column).collect())
 }

@@ -95,6 +95,28 @@ async fn rows_are_marked_in_the_column_that_the_manifest_names() {
 }
 
 #[tokio::test]
+async fn columns_that_take_no_time_are_left_alone() {
+    let database = database(
+        "CREATE TABLE items (id TEXT PRIMARY KEY, name TEXT, updated_at BIGINT, removed_at BOOLEAN)",
+    )
+    .await;
+    loaded(&database, &[("items.csv", "id,name\na,1\nb,1\n")]);
+    let ended = loaded(&database, &[("items.csv", "id,name\na,2\n")]);
+    assert_said(&ended, &["items 1 updated, 1 kept; "]);
+    assert_eq!(rows(&database, "items").await, ["(a,2,,)", "(b,1,,)"]);
+    // A text or a day takes one.
+    database
+        .execute(
+            "ALTER TABLE items ALTER updated_at TYPE TEXT, ALTER removed_at TYPE DATE USING NULL",
+        )
+        .await;
+    let ended = loaded(&database, &[("items.csv", "id,name\na,3\n")]);
+    assert_said(&ended, &["items 1 updated, 1 marked; "]);
+    let written = "SELECT count(*) FILTER (WHERE updated_at LIKE '20%') || ' ' || count(removed_at) FROM items";
+    assert_eq!(database.value(written).await, "1 1");
+}
+
+#[tokio::test]
 async fn marking_needs_a_column_that_the_source_does_not_fill() {
     let database = database(ITEMS).await;
     for (options, reason) in [
@@ -109,6 +131,10 @@ async fn marking_needs_a_column_that_the_source_does_not_fill() {
         (
             "vanished: mark, mark_column: stock",
             "data_sets.items: vanished rows cannot be marked: the column \"stock\" is filled from the source",
+        ),
+        (
+            "mark_column: is_new",
+            "data_sets.items: vanished rows cannot be marked: the column \"is_new\" of type boolean takes no time",
         ),
     ] {
         let manifest = format!("data_sets: {{items: {{files: items.csv, {options}}}}}");
