@@ -222,11 +222,10 @@ async fn values_are_compared_and_exported_whatever_texts_the_database_is_set_to(
         "IntervalStyle = sql_standard",
         "bytea_output = escape",
     ] {
-        let statement = format!(
-            "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET {}', current_database()); END $$",
-            setting.replace('\'', "''")
-        );
-        database.execute(&statement).await;
+        let name = database.name();
+        database
+            .execute(&format!("ALTER DATABASE \"{name}\" SET {setting}"))
+            .await;
     }
     let header = "id,day,number,span,bytes\n";
     let text = format!("{header}a,03/02/2026,0.3,-1 +2:03:04,\\x00ff\n");
