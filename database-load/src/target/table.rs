@@ -24,6 +24,8 @@ pub(crate) struct Table {
     pub(crate) state: String,
     /// Whether a trigger or a rule may write other rows than those that are sent.
     pub(crate) may_change_rows: bool,
+    /// Whether policies of the table decide which rows the user sees and writes.
+    pub(crate) has_row_security: bool,
     /// Whether the user may analyse it.
     pub(crate) may_be_analysed: bool,
 }
@@ -109,7 +111,8 @@ impl Table {
                         concat_ws('/', class.oid, pg_relation_filenode(class.oid)),
                         pg_has_role(class.relowner, 'USAGE'),
                         class.relkind = 'p' OR class.relhasrules OR EXISTS (
-                            SELECT FROM pg_trigger WHERE tgrelid = class.oid AND NOT tgisinternal)
+                            SELECT FROM pg_trigger WHERE tgrelid = class.oid AND NOT tgisinternal),
+                        row_security_active(class.oid)
                  FROM pg_class AS class
                  JOIN pg_namespace AS namespace ON namespace.oid = class.relnamespace
                  WHERE class.oid = to_regclass($1) AND class.relkind IN ('r', 'p')",
@@ -145,6 +148,7 @@ impl Table {
             state: identity.get(3),
             may_be_analysed: identity.get(4),
             may_change_rows: identity.get(5),
+            has_row_security: identity.get(6),
         })
     }
 

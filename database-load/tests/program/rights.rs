@@ -58,6 +58,33 @@ async fn a_loader_needs_to_read_and_write_rows_and_no_more() {
 }
 
 #[tokio::test]
+async fn a_table_whose_policies_apply_to_the_loader_is_loaded() {
+    let database = database(ITEMS).await;
+    let files = directory(&[("items.csv", "id\na\n")]);
+    succeeded(load(&database, files.path()));
+    database
+        .execute(
+            "TRUNCATE items;
+             ALTER TABLE items ENABLE ROW LEVEL SECURITY;
+             CREATE POLICY all_but_secrets ON items USING (id <> 'secret')",
+        )
+        .await;
+    let role = role(
+        &database,
+        "GRANT SELECT, INSERT, UPDATE, DELETE ON items, load_run, load_reject TO loader",
+    )
+    .await;
+    for (csv, said) in [
+        ("id,stock\na,1\nb,1\n", "items 2 inserted; "),
+        ("id,stock\na,2\nb,1\n", "items 1 updated, 1 unchanged; "),
+    ] {
+        let files = directory(&[("items.csv", csv)]);
+        let ended = run(as_role(&mut program_on(&database, files.path()), &role));
+        assert_said(&succeeded(ended), &[said]);
+    }
+}
+
+#[tokio::test]
 async fn what_rows_refer_to_has_to_be_readable() {
     let database = database(
         "CREATE TABLE kinds (id TEXT PRIMARY KEY);
