@@ -4,6 +4,10 @@ use std::fmt;
 
 /// How many rejections are kept; all are counted.
 pub(crate) const KEPT: usize = 10_000;
+/// A record longer than this is not kept, in bytes.
+const LONGEST_RECORD: usize = 64 * 1024;
+/// Of all records together no more than this is kept, in bytes.
+const KEPT_RECORDS: usize = 16 * 1024 * 1024;
 /// How many of them are shown in an error.
 const SHOWN: usize = 20;
 /// How much of a value is shown, in characters.
@@ -26,17 +30,37 @@ pub struct Rejection {
     pub record: Vec<u8>,
 }
 
+/// Which records are kept: neither long ones nor many of them take all memory.
+#[derive(Debug, Default)]
+pub(crate) struct KeptRecords {
+    bytes: usize,
+}
+
+impl KeptRecords {
+    /// Empties a record that is not to be kept.
+    pub(crate) fn limit(&mut self, record: &mut Vec<u8>) {
+        let bytes = self.bytes + record.len();
+        if record.len() <= LONGEST_RECORD && bytes <= KEPT_RECORDS {
+            self.bytes = bytes;
+        } else {
+            *record = Vec::new();
+        }
+    }
+}
+
 /// All rows of a source that cannot be loaded: how many, and the first of them with their reasons.
 #[derive(Debug, Default)]
 pub struct Rejections {
     count: u64,
     kept: Vec<Rejection>,
+    records: KeptRecords,
 }
 
 impl Rejections {
-    pub(crate) fn add(&mut self, rejection: Rejection) {
+    pub(crate) fn add(&mut self, mut rejection: Rejection) {
         self.count += 1;
         if self.kept.len() < KEPT {
+            self.records.limit(&mut rejection.record);
             self.kept.push(rejection);
         }
     }

@@ -48,7 +48,10 @@ pub async fn rejects(
         .into_iter()
         .partition(|rejection| is_header(rejection) || !rejection.record.is_empty());
     if !lost.is_empty() {
-        tracing::warn!("{} rows are too long to be kept", lost.len());
+        tracing::warn!(
+            "{} rows are not among them: they are too long to be kept, or too many",
+            lost.len()
+        );
     }
     Ok(file(&kept))
 }

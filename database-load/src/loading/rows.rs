@@ -10,7 +10,7 @@ use crate::error::LoadError;
 use crate::loading::DataSetWork;
 use crate::manifest::Content;
 use crate::progress::Progress;
-use crate::rejection::Rejection;
+use crate::rejection::{KeptRecords, Rejection};
 use crate::source::{Ended, Layout, ReadError, Record, SourceError, read};
 use crate::target::Column;
 
@@ -18,8 +18,6 @@ use crate::target::Column;
 const PIECE: usize = 64 * 1024;
 /// So many pieces are read ahead while the server is busy.
 const AHEAD: usize = 256;
-/// A record longer than this is not kept when it is rejected, in bytes.
-const LONGEST_RECORD: usize = 64 * 1024;
 
 /// Several rows.
 #[derive(Default)]
@@ -122,6 +120,7 @@ struct Reader<'work> {
     batch: Batch,
     /// How many records of the current file were taken.
     number: u64,
+    records: KeptRecords,
 }
 
 impl<'work> Reader<'work> {
@@ -132,6 +131,7 @@ impl<'work> Reader<'work> {
             sender,
             batch,
             number: 0,
+            records: KeptRecords::default(),
         }
     }
 
@@ -220,9 +220,7 @@ impl<'work> Reader<'work> {
         let layout = &self.work.layout;
         let value = column.and_then(|position| record.values.value(position));
         let mut raw = record.values.raw();
-        if raw.len() > LONGEST_RECORD {
-            raw = Vec::new();
-        }
+        self.records.limit(&mut raw);
         let key = match record.problem {
             None => key_of(record, layout),
             Some(_) => None,
@@ -293,6 +291,7 @@ pub(crate) fn records_of(
     let mut wanted = numbers.iter().copied().peekable();
     let mut number = 0;
     let mut found = Vec::new();
+    let mut records = KeptRecords::default();
     let outcome = read(
         &work.source.files[file],
         work.layout.formats[file],
@@ -302,7 +301,9 @@ pub(crate) fn records_of(
         &mut |record| {
             number += 1;
             if wanted.next_if_eq(&number).is_some() {
-                found.push((number, record.values.raw()));
+                let mut raw = record.values.raw();
+                records.limit(&mut raw);
+                found.push((number, raw));
             }
             wanted.peek().map(|_| ()).ok_or(Ended)
         },

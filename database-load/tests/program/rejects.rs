@@ -224,26 +224,56 @@ async fn rejected_rows_of_several_files_stand_below_their_headers() {
 
 #[tokio::test]
 async fn a_row_too_long_to_be_kept_leaves_a_file_that_can_be_read() {
-    let database = database(ITEMS).await;
+    let database = database(
+        "CREATE TABLE items (id TEXT PRIMARY KEY, name TEXT CHECK (length(name) <> 70000), stock INTEGER)",
+    )
+    .await;
     let long = "x".repeat(70_000);
-    let text =
-        format!("[{{\"id\": \"a\", \"name\": \"{long}\"}}, {{\"id\": \"b\", \"stock\": \"?\"}}]");
-    let ended = load_files(&database, &[("items.json", text)]);
-    assert_failed(
-        &ended,
-        7,
-        &["2 of 2 rows", "has 70000 characters; at most 20 fit"],
-    );
-    let ended = run(program(&database).arg("rejects"));
-    assert_eq!(ended.stdout, "[\n{\"id\": \"b\", \"stock\": \"?\"}\n]\n");
-    assert!(
-        ended.stderr.contains("items.json:1: column name: "),
-        "{ended:?}"
-    );
-    assert!(
-        ended.stderr.contains("1 rows are too long to be kept"),
-        "{ended:?}"
-    );
+    for (stock, reason) in [
+        (
+            "\"many\"",
+            "items.json:1: column stock: \"many\" is not a whole number",
+        ),
+        (
+            "1",
+            "items.json:1: column name: the constraint items_name_check is not met",
+        ),
+    ] {
+        let text = format!(
+            "[{{\"id\": \"a\", \"name\": \"{long}\", \"stock\": {stock}}},\n{{\"id\": \"b\", \"stock\": \"?\"}}]"
+        );
+        let ended = load_files(&database, &[("items.json", text)]);
+        assert_failed(&ended, 7, &["2 of 2 rows", reason]);
+        let ended = run(program(&database).arg("rejects"));
+        assert_eq!(ended.stdout, "[\n{\"id\": \"b\", \"stock\": \"?\"}\n]\n");
+        assert!(ended.stderr.contains(reason), "{ended:?}");
+        assert!(
+            ended.stderr.contains("1 rows are not among them"),
+            "{ended:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn of_many_long_rows_so_many_are_kept_as_memory_is_allowed() {
+    let database = database(
+        "CREATE TABLE items (id INTEGER PRIMARY KEY, name TEXT CHECK (length(name) <> 60000), stock INTEGER)",
+    )
+    .await;
+    let long = "x".repeat(60_000);
+    for stock in ["?", "1"] {
+        let lines: String = (0..300)
+            .map(|id| format!("{id},{long},{stock}\n"))
+            .collect();
+        let ended = load_files(
+            &database,
+            &[("items.csv", format!("id,name,stock\n{lines}"))],
+        );
+        assert_failed(&ended, 7, &["300 of 300 rows"]);
+        let kept = "SELECT count(*) FILTER (WHERE line > 0) || ' ' || sum(octet_length(record)) / 1024 / 1024
+                    FROM load_reject WHERE run_id = (SELECT max(id) FROM load_run)";
+        assert_eq!(database.value(kept).await, "300 15");
+    }
 }
 
 #[tokio::test]
