@@ -1,6 +1,7 @@
 //! A data directory without a manifest: each file or folder is named after its table.
 
 use std::collections::BTreeMap;
+use std::fs::ReadDir;
 use std::path::Path;
 
 use data_file::Compression;
@@ -13,26 +14,22 @@ const COUPONS: &str = "coupons";
 const COUPON_FILES: [&str; 2] = ["couponbase*.gz", "couponbase*.txt"];
 
 pub(super) fn read(directory: &Path) -> Result<Manifest, ManifestError> {
-    let unreadable = |error: std::io::Error| ManifestError::Unreadable {
-        path: directory.to_owned(),
-        problem: error.to_string(),
-    };
     let mut patterns: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut has_coupon_files = false;
-    for entry in std::fs::read_dir(directory).map_err(unreadable)? {
-        let path = entry.map_err(unreadable)?.path();
+    for entry in entries(directory)? {
+        let path = entry.map_err(|error| unreadable(directory, &error))?.path();
         let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
             continue;
         };
-        // A volume made of a ConfigMap has hidden folders beside the files.
-        if name.starts_with('.') {
+        // A volume made of a ConfigMap has hidden folders beside the files, and a disk one of the file system's own.
+        if name.starts_with('.') || name == "lost+found" {
             continue;
         }
         if is_coupon_file(name) {
             has_coupon_files = true;
         } else if path.is_dir() {
-            let files = std::fs::read_dir(&path).map_err(unreadable)?;
-            let names = files.filter_map(|file| file.ok()?.file_name().into_string().ok());
+            let names =
+                entries(&path)?.filter_map(|file| file.ok()?.file_name().into_string().ok());
             let data =
                 names.filter(|file| !file.starts_with('.') && table_of(Path::new(file)).is_some());
             let data = data.map(|file| format!("{}/{}", escaped(name), escaped(&file)));
@@ -67,6 +64,17 @@ pub(super) fn read(directory: &Path) -> Result<Manifest, ManifestError> {
         });
     }
     Ok(Manifest { data_sets })
+}
+
+fn entries(directory: &Path) -> Result<ReadDir, ManifestError> {
+    std::fs::read_dir(directory).map_err(|error| unreadable(directory, &error))
+}
+
+fn unreadable(directory: &Path, error: &std::io::Error) -> ManifestError {
+    ManifestError::Unreadable {
+        path: directory.to_owned(),
+        problem: error.to_string(),
+    }
 }
 
 fn matching(directory: &Path, patterns: Vec<String>) -> Files {

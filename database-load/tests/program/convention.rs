@@ -46,6 +46,7 @@ async fn files_and_folders_are_named_after_their_tables() {
             ("items/.hidden.csv", "not data"),
             ("brand.json", "[{\"id\": \"x\"}]"),
             (".hidden/4.csv", "not data"),
+            ("lost+found/5.csv", "not data"),
             ("README.md", "not data"),
             ("images/logo.svg", "not data"),
         ],
