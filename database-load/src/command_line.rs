@@ -95,7 +95,7 @@ enum Command {
     },
     /// Compare every row of sources and tables; writes nothing
     Verify,
-    /// Check the sources' rows against the tables' columns and keys; needs no rows of tables
+    /// Check the sources' rows against the tables' columns of text, numbers and booleans, keys and guards
     Validate,
     /// Write a data set's table in the format of its source
     Export {

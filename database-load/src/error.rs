@@ -7,7 +7,6 @@ use exit_code::{ExitCode, Failure};
 use tokio_postgres::error::SqlState;
 
 use crate::manifest::{ManifestError, percent};
-use crate::rejection::Rejections;
 use crate::source::{LayoutError, SourceError};
 use crate::target::TableError;
 
@@ -87,8 +86,8 @@ pub enum Problem {
         rejected: u64,
         /// The guard that does not allow it; nothing where none may be rejected at all.
         guard: String,
-        /// Which, and why.
-        rejections: Rejections,
+        /// The first of them, and why, a line each.
+        rejections: String,
     },
     /// There is no row.
     #[error("the source holds no rows; an empty source never empties a table")]

@@ -205,12 +205,13 @@ impl LoadRun {
         connection: &mut Connection,
         group: &[Prepared],
     ) -> Result<(), LoadError> {
-        let outcome = self.attempts(connection, group).await;
+        let mut written = Vec::with_capacity(group.len());
+        let outcome = self.attempts(connection, group, &mut written).await;
         let reports = match outcome {
             Ok(reports) => reports,
             Err(error) if connection.is_closed() => return Err(error),
             Err(error) => {
-                self.note_failure(connection, group, error).await;
+                self.note_failure(connection, group, &written, error).await;
                 return Ok(());
             }
         };
@@ -231,6 +232,7 @@ impl LoadRun {
         &self,
         connection: &mut Connection,
         group: &[Prepared],
+        written: &mut Vec<(Span, Written)>,
     ) -> Result<Vec<(DataSetReport, bool)>, LoadError> {
         let mut delays = ExponentialBuilder::default()
             .with_jitter()
@@ -238,7 +240,8 @@ impl LoadRun {
             .with_min_delay(std::time::Duration::from_millis(50))
             .build();
         loop {
-            let error = match self.attempt(connection, group).await {
+            written.clear();
+            let error = match self.attempt(connection, group, written).await {
                 Ok(reports) => return Ok(reports),
                 Err(error) => error,
             };
@@ -253,27 +256,26 @@ impl LoadRun {
     }
 
     /// One transaction over a group: first what is new or changed, in the order of foreign keys, then what vanished, in
-    /// the opposite order. Returns for each whether the history is to be pruned, too.
+    /// the opposite order. Returns for each whether the history is to be pruned, too. What was `written` tells which rows
+    /// were rejected, also where the attempt fails.
     async fn attempt(
         &self,
         connection: &mut Connection,
         group: &[Prepared],
+        written: &mut Vec<(Span, Written)>,
     ) -> Result<Vec<(DataSetReport, bool)>, LoadError> {
         let transaction = begin(connection)
             .await
             .map_err(|error| group[0].error(Problem::Database(error)))?;
-        let mut written = Vec::with_capacity(group.len());
         for (number, prepared) in group.iter().enumerate() {
             let span = load_span(&prepared.data_set.name);
-            let outcome = self
-                .write(&transaction, group, number)
+            self.write(&transaction, group, number, written)
                 .instrument(span.clone())
                 .await
                 .inspect_err(|_| {
                     span.record("database.load.outcome", Outcome::Failed.name());
                     span.record("otel.status_code", "ERROR");
                 })?;
-            written.push((span, outcome));
         }
         for (span, outcome) in written.iter_mut().rev() {
             if let Written::Loaded(work, compared) = outcome {
@@ -286,7 +288,7 @@ impl LoadRun {
             }
         }
         let mut reports = Vec::with_capacity(group.len());
-        for (prepared, (span, outcome)) in group.iter().zip(&written) {
+        for (prepared, (span, outcome)) in group.iter().zip(&*written) {
             let report = outcome.report(prepared);
             let rejections = match outcome.compared() {
                 Some(compared) => prepared.with_headers(compared.rejections.kept()).await,
@@ -316,25 +318,28 @@ impl LoadRun {
         transaction: &Transaction<'_>,
         group: &[Prepared],
         number: usize,
-    ) -> Result<Written, LoadError> {
+        written: &mut Vec<(Span, Written)>,
+    ) -> Result<(), LoadError> {
         let prepared = &group[number];
         // Another run may have loaded the same before this one got the lock.
         if let Some(last) = self.known(transaction, prepared).await? {
-            return Ok(Written::Before(last));
+            written.push((Span::current(), Written::Before(last)));
+            return Ok(());
         }
         let mut work = prepared.work(number, &self.settings.work_directory).await?;
         let later = group[number + 1..].iter();
         work.loaded_later = later.map(|prepared| prepared.table.oid).collect();
         let loading = async {
             let mut compared = compare(transaction, &work, Purpose::Load).await?;
-            compared
-                .guard(&work)
-                .map_err(|problem| work.error(problem))?;
-            compared.write(transaction, &work).await?;
-            Ok::<_, LoadError>(compared)
+            let outcome = match compared.guard(&work) {
+                Ok(()) => compared.write(transaction, &work).await,
+                Err(problem) => Err(work.error(problem)),
+            };
+            let loaded = Written::Loaded(Box::new(work.clone()), Box::new(compared));
+            written.push((Span::current(), loaded));
+            outcome
         };
-        let compared = work.progress.during(loading).await?;
-        Ok(Written::Loaded(Box::new(work), Box::new(compared)))
+        work.progress.during(loading).await
     }
 
     /// Keeps a failure in the history, on its own: a run of the data set that failed, and one of each that belongs to it.
@@ -342,25 +347,26 @@ impl LoadRun {
         &mut self,
         connection: &Connection,
         group: &[Prepared],
+        written: &[(Span, Written)],
         failure: LoadError,
     ) {
         let failed = match &failure {
             LoadError::DataSet { data_set, .. } => data_set.as_str(),
             _ => group[0].data_set.name.as_str(),
         };
-        for prepared in group {
-            if prepared.data_set.name == failed {
-                let (counts, rejections) = rejected(&failure);
-                let problem = failure.to_string();
-                self.note_failed(connection, prepared, problem, counts, rejections)
-                    .await;
+        for (number, prepared) in group.iter().enumerate() {
+            let problem = if prepared.data_set.name == failed {
+                failure.to_string()
             } else {
-                let problem = format!(
+                format!(
                     "not loaded, since {failed} failed, which is loaded in the same transaction"
-                );
-                self.note_failed(connection, prepared, problem, Counts::default(), &[])
-                    .await;
-            }
+                )
+            };
+            let compared = written
+                .get(number)
+                .and_then(|(_, written)| written.compared());
+            self.note_failed(connection, prepared, problem, compared)
+                .await;
         }
         if self.failure.is_none() {
             self.failure = Some(failure);
@@ -374,9 +380,10 @@ impl LoadRun {
         connection: &Connection,
         prepared: &Prepared,
         problem: String,
-        counts: Counts,
-        rejections: &[Rejection],
+        compared: Option<&Compared>,
     ) {
+        let counts = compared.map(Compared::counts_read).unwrap_or_default();
+        let rejections = compared.map_or(&[][..], |compared| compared.rejections.kept());
         let report = DataSetReport {
             data_set: prepared.data_set.name.clone(),
             table: prepared.table.name.clone(),
@@ -442,31 +449,6 @@ impl LoadRun {
     }
 }
 
-/// What a failure tells of rows: how many could not be loaded, and the first of them.
-fn rejected(failure: &LoadError) -> (Counts, &[Rejection]) {
-    match failure {
-        LoadError::DataSet {
-            problem:
-                Problem::BadData {
-                    read,
-                    rejected,
-                    rejections,
-                    ..
-                },
-            ..
-        } => (
-            Counts {
-                read: *read,
-                valid: read - rejected,
-                rejected: *rejected,
-                ..Counts::default()
-            },
-            rejections.kept(),
-        ),
-        _ => (Counts::default(), &[]),
-    }
-}
-
 /// What happened to a data set within the transaction.
 enum Written {
     /// Another run had loaded the same.
@@ -512,7 +494,7 @@ impl Prepared {
     /// Rejected rows, and before them the header of each file that they are from.
     async fn with_headers(&self, rejections: &[Rejection]) -> Vec<Rejection> {
         let Content::Rows { format, csv } = self.data_set.content.clone() else {
-            return Vec::new();
+            return rejections.to_vec();
         };
         let files: BTreeSet<_> = rejections
             .iter()

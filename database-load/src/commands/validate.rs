@@ -1,4 +1,4 @@
-//! `validate`: whether the rows of the sources could be loaded, as far as the tables' columns tell.
+//! `validate`: whether the rows of the sources could be loaded, as far as the tables' columns and the guards tell.
 
 use std::collections::{HashMap, HashSet};
 
@@ -6,15 +6,15 @@ use shutdown::Shutdown;
 use tracing::info;
 
 use crate::commands::{manifest, prepare};
-use crate::error::{LoadError, Problem};
+use crate::error::LoadError;
 use crate::loading::{DataSetWork, Reading, push_key, row_hash};
 use crate::manifest::Duplicates;
 use crate::rejection::{Rejection, Rejections};
 use crate::settings::LoadSettings;
 
 /// Reads all sources and checks each row against the table's columns and key. Of the database only the catalog is
-/// needed; what only rows of tables can tell, such as whether a reference leads anywhere, is left to a load or its
-/// preview. Returns how many data sets there are.
+/// needed; what only the server or rows of tables can tell, such as whether a text is a value of an unusual type or a
+/// reference leads anywhere, is left to a load or its preview. Returns how many data sets there are.
 pub async fn validate(settings: LoadSettings, shutdown: &Shutdown) -> Result<usize, LoadError> {
     let connector = settings.connector()?;
     let selection = manifest(&settings)?;
@@ -46,23 +46,23 @@ async fn validate_rows(work: &DataSetWork) -> Result<(), LoadError> {
     }
     work.codes.clean();
     let read = keys.len() as u64 + rejections.count();
-    let repeated = repeated(keys);
+    let repeated = repeated(&mut keys);
+    keys.dedup();
     if !repeated.is_empty() && work.data_set.duplicates == Duplicates::Reject {
         reject_repeated(work, &repeated, &mut rejections).await?;
     }
     rejections.sort();
-    let rejected = rejections.count();
-    if let Some(guard) = work.data_set.guards.against_rejects(rejected, read) {
-        return Err(work.error(Problem::BadData {
-            read,
-            rejected,
-            guard,
-            rejections,
-        }));
-    }
+    // Of the rows with the same key one is valid, whatever becomes of the others.
+    let valid = keys.len() as u64;
+    let guards = &work.data_set.guards;
+    guards
+        .against_rejects(read, &rejections)
+        .and_then(|()| guards.against_few_rows(read, valid))
+        .map_err(|problem| work.error(problem))?;
     info!(
-        "✓ {}: {read} rows, {rejected} of them rejected{rejections}",
-        work.data_set.name
+        "✓ {}: {read} rows, {} of them rejected{rejections}",
+        work.data_set.name,
+        rejections.count()
     );
     Ok(())
 }
@@ -73,8 +73,8 @@ fn key_hash(row: &[u8], key: &[usize]) -> u128 {
     row_hash(&text)
 }
 
-/// The hashes that stand there more than once.
-fn repeated(mut hashes: Vec<u128>) -> HashSet<u128> {
+/// The hashes that stand there more than once; they are sorted.
+fn repeated(hashes: &mut [u128]) -> HashSet<u128> {
     hashes.sort_unstable();
     let pairs = hashes.windows(2);
     pairs

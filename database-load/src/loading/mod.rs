@@ -278,27 +278,21 @@ impl Compared {
         Ok(samples)
     }
 
+    /// What is known of the rows before any is written.
+    pub(crate) fn counts_read(&self) -> Counts {
+        Counts {
+            read: self.counts.read,
+            valid: self.counts.valid,
+            rejected: self.counts.rejected,
+            ..Counts::default()
+        }
+    }
+
     /// Stops what looks like an accident.
-    pub(crate) fn guard(&mut self, work: &DataSetWork) -> Result<(), Problem> {
+    pub(crate) fn guard(&self, work: &DataSetWork) -> Result<(), Problem> {
         let guards = &work.data_set.guards;
-        let counts = self.counts;
-        if let Some(guard) = guards.against_rejects(counts.rejected, counts.read) {
-            return Err(Problem::BadData {
-                read: counts.read,
-                rejected: counts.rejected,
-                guard,
-                rejections: std::mem::take(&mut self.rejections),
-            });
-        }
-        if counts.read == 0 && guards.minimum_rows > 0 {
-            return Err(Problem::Empty);
-        }
-        if counts.valid < guards.minimum_rows {
-            return Err(Problem::TooFewRows {
-                valid: counts.valid,
-                minimum: guards.minimum_rows,
-            });
-        }
+        guards.against_rejects(self.counts.read, &self.rejections)?;
+        guards.against_few_rows(self.counts.read, self.counts.valid)?;
         let vanished = self.vanished.count;
         if work.vanished_policy() != Vanished::Keep
             && share(vanished, self.rows_before) > guards.largest_shrink

@@ -10,6 +10,9 @@ use std::path::{Path, PathBuf};
 use coupon_codes::Rule;
 use serde::Deserialize;
 
+use crate::error::Problem;
+use crate::rejection::Rejections;
+
 pub(crate) use embedded::EmbeddedFile;
 
 /// The name of a manifest that stands in a data directory.
@@ -314,8 +317,40 @@ impl Default for CsvOptions {
 }
 
 impl Guards {
+    /// Stops a source of which too many rows cannot be loaded.
+    pub(crate) fn against_rejects(
+        &self,
+        read: u64,
+        rejections: &Rejections,
+    ) -> Result<(), Problem> {
+        let rejected = rejections.count();
+        self.exceeded_by_rejects(rejected, read)
+            .map_or(Ok(()), |guard| {
+                Err(Problem::BadData {
+                    read,
+                    rejected,
+                    guard,
+                    rejections: rejections.to_string(),
+                })
+            })
+    }
+
+    /// Stops a source that has too few rows.
+    pub(crate) fn against_few_rows(&self, read: u64, valid: u64) -> Result<(), Problem> {
+        if read == 0 && self.minimum_rows > 0 {
+            return Err(Problem::Empty);
+        }
+        if valid < self.minimum_rows {
+            return Err(Problem::TooFewRows {
+                valid,
+                minimum: self.minimum_rows,
+            });
+        }
+        Ok(())
+    }
+
     /// The guard that does not allow so many of the rows read to be rejected, as a message has it.
-    pub(crate) fn against_rejects(&self, rejected: u64, read: u64) -> Option<String> {
+    fn exceeded_by_rejects(&self, rejected: u64, read: u64) -> Option<String> {
         let by_guard = |limit: String, guard: &str| {
             format!(", more than the {limit} that the guard {guard} allows")
         };

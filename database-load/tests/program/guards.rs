@@ -4,8 +4,8 @@ use test_postgres::Database;
 use test_process::{Ended, run};
 
 use crate::support::{
-    ITEMS, assert_failed, assert_said, database, directory, load_files, loaded, outcomes,
-    program_on, rows,
+    ITEMS, assert_failed, assert_said, database, directory, last_counts, load_files, loaded,
+    outcomes, program_on, rejected, rows,
 };
 
 fn manifest(options: &str, guards: &str) -> String {
@@ -43,12 +43,47 @@ async fn a_source_with_too_few_rows_is_not_loaded() {
     assert_eq!(rows(&database, "items").await.len(), 0);
     let ended = load_guarded(&database, "", "minimum_rows: 3, rejects: 5", csv(2, 1));
     assert_failed(&ended, 7, &["2 rows are fewer than the 3"]);
+    // What was rejected is kept, whatever it is that stops the load.
+    assert_eq!(
+        rejected(&database).await,
+        ["items.csv|4|stock|\"?\" is not a whole number from -2147483648 to 2147483647|?"]
+    );
+    assert_eq!(last_counts(&database).await, "3 2 1 0 0 0 0 0 0");
     let ended = load_guarded(&database, "", "minimum_rows: 3", csv(3, 0));
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert_eq!(
         outcomes(&database, "items").await,
         ["failed", "failed", "loaded"]
     );
+}
+
+#[tokio::test]
+async fn what_no_load_would_accept_is_not_validated() {
+    let database = database(ITEMS).await;
+    for (options, guards, csv, complaint) in [
+        ("", "", csv(0, 0), "items: the source holds no rows"),
+        (
+            "",
+            "minimum_rows: 3, rejects: 1",
+            csv(2, 1),
+            "items: 2 rows are fewer than the 3 that the guard minimum_rows asks for",
+        ),
+        (
+            "duplicates: last,",
+            "minimum_rows: 3",
+            "id\na\nb\na\n".to_owned(),
+            "items: 2 rows are fewer than the 3 that the guard minimum_rows asks for",
+        ),
+    ] {
+        let files = directory(&[
+            ("manifest.yaml", manifest(options, guards)),
+            ("items.csv", csv),
+        ]);
+        for command in ["validate", "load"] {
+            let ended = run(program_on(&database, files.path()).arg(command));
+            assert_failed(&ended, 7, &[complaint]);
+        }
+    }
 }
 
 #[tokio::test]

@@ -439,3 +439,48 @@ async fn rows_that_vanish_while_others_are_rejected_are_told_from_them() {
     );
     assert_eq!(rows(&database, "items").await.len(), 3);
 }
+
+#[tokio::test]
+async fn what_one_data_set_rejected_is_kept_where_another_one_stops_the_load() {
+    let database = database(
+        "CREATE TABLE brand (id TEXT PRIMARY KEY, rank INTEGER);
+         CREATE TABLE items (id TEXT PRIMARY KEY, brand TEXT REFERENCES brand)",
+    )
+    .await;
+    let manifest =
+        "data_sets: {brand: {files: brand.csv, guards: {rejects: 1}}, items: {files: items.csv}}";
+    let ended = load_files(
+        &database,
+        &[
+            ("manifest.yaml", manifest),
+            ("brand.csv", "id,rank\na,1\nb,?\n"),
+            ("items.csv", "id,brand\nx,nobody\n"),
+        ],
+    );
+    assert_failed(&ended, 7, &["items: 1 of 1 rows cannot be loaded"]);
+    for (data_set, printed) in [
+        ("brand", "id,rank\nb,?\n"),
+        ("items", "id,brand\nx,nobody\n"),
+    ] {
+        let ended = run(program(&database).args(["rejects", data_set]));
+        assert_eq!(ended.stdout, printed, "{ended:?}");
+    }
+}
+
+#[tokio::test]
+async fn codes_that_do_not_fit_are_printed() {
+    let database = database("CREATE TABLE codes (code VARCHAR(8) PRIMARY KEY)").await;
+    let manifest = "data_sets: {codes: {files: '*.txt', codes: {minimum_length: 8, maximum_length: 10, \
+                    minimum_files: 2, column: code}}}";
+    let ended = load_files(
+        &database,
+        &[
+            ("manifest.yaml", manifest),
+            ("1.txt", "FITS0001\nTOOLONG001\n"),
+            ("2.txt", "FITS0001\nTOOLONG001\nOTHER001\n"),
+        ],
+    );
+    assert_failed(&ended, 7, &["codes: 1 of 2 rows cannot be loaded"]);
+    let ended = run(program(&database).arg("rejects"));
+    assert_eq!(ended.stdout, "TOOLONG001\n", "{ended:?}");
+}
