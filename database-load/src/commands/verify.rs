@@ -25,6 +25,10 @@ pub async fn verify(settings: LoadSettings, shutdown: &Shutdown) -> Result<usize
                 .map_err(|error| work.database_error(error))?;
             let comparing = async {
                 let mut compared = compare(&transaction, &work, Purpose::Preview).await?;
+                work.data_set
+                    .guards
+                    .against_rejects(compared.counts.read, &compared.rejections)
+                    .map_err(|problem| work.error(problem))?;
                 compared.preview(&transaction, &work).await?;
                 Ok::<_, LoadError>(compared.counts)
             };

@@ -273,6 +273,31 @@ async fn verify_tells_each_difference() {
 }
 
 #[tokio::test]
+async fn verify_does_not_accept_rows_that_no_load_would() {
+    let database = database(ITEMS).await;
+    let files = directory(&[
+        ("manifest.yaml", "data_sets: {items: {files: items.csv}}"),
+        ("items.csv", "id,stock\na,?\n"),
+    ]);
+    let ended = run(program_on(&database, files.path()).arg("verify"));
+    assert_failed(
+        &ended,
+        7,
+        &[
+            "items: 1 of 1 rows cannot be loaded",
+            "items.csv:2: column stock: ",
+        ],
+    );
+    write(
+        files.path(),
+        "manifest.yaml",
+        "data_sets: {items: {files: items.csv, guards: {rejects: 1}}}",
+    );
+    let ended = succeeded(run(program_on(&database, files.path()).arg("verify")));
+    assert_said(&ended, &["items is as its source says (1 rejected)"]);
+}
+
+#[tokio::test]
 async fn validation_names_what_a_load_would_refuse() {
     let database = database(ITEMS).await;
     let files = directory(&[("items.csv", "id,price\na,1\nb,?\na,2\n,1\n")]);
