@@ -1,7 +1,5 @@
 //! `load`: brings tables to the state of their sources.
 
-mod groups;
-
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
@@ -14,7 +12,8 @@ use tokio_postgres::Transaction;
 use tracing::{Instrument, Span, error, field, info, info_span, warn};
 
 use crate::codes;
-use crate::commands::{Prepared, begin, blocking, guarded, manifest, prepare, rejects};
+use crate::commands::preview::{Previewed, preview};
+use crate::commands::{Prepared, begin, blocking, groups, guarded, manifest, prepare, rejects};
 use crate::error::{LoadError, Problem};
 use crate::history::{self, LastRun, Outcome, Run};
 use crate::loading::{Compared, Counts, DataSetWork, Purpose, compare};
@@ -422,20 +421,14 @@ impl LoadRun {
         prepared: Vec<Prepared>,
     ) -> Result<(), LoadError> {
         for group in groups::by_foreign_keys(prepared) {
-            for (number, prepared) in group.iter().enumerate() {
-                let work = prepared.work(number, &self.settings.work_directory).await?;
-                let transaction = begin(&mut connection)
-                    .await
-                    .map_err(|error| work.database_error(error))?;
-                let previewing = async {
-                    let mut compared = compare(&transaction, &work, Purpose::Preview).await?;
-                    compared
-                        .guard(&work)
-                        .map_err(|problem| work.error(problem))?;
-                    let samples = compared.preview(&transaction, &work).await?;
-                    Ok::<_, LoadError>((compared, samples))
-                };
-                let (compared, samples) = work.progress.during(previewing).await?;
+            let directory = &self.settings.work_directory;
+            let previewed = preview(&mut connection, &group, directory, Compared::guard).await?;
+            for (prepared, previewed) in group.iter().zip(previewed) {
+                let Previewed {
+                    work,
+                    compared,
+                    samples,
+                } = previewed;
                 for sample in &samples {
                     info!("{}: {sample}", work.data_set.name);
                 }

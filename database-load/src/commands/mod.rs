@@ -1,7 +1,9 @@
 //! One file a command.
 
 pub(crate) mod export;
+mod groups;
 pub(crate) mod load;
+mod preview;
 pub(crate) mod rejects;
 pub(crate) mod status;
 pub(crate) mod validate;
@@ -229,6 +231,7 @@ impl Prepared {
             work_directory: Arc::clone(work_directory),
             codes: Arc::new(Codes::default()),
             loaded_later: Vec::new(),
+            pending: Vec::new(),
         })
     }
 

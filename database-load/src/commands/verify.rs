@@ -3,9 +3,10 @@
 use shutdown::Shutdown;
 use tracing::info;
 
-use crate::commands::{begin, guarded, manifest, prepare};
-use crate::error::LoadError;
-use crate::loading::{Counts, Purpose, compare};
+use crate::commands::preview::{Previewed, preview};
+use crate::commands::{groups, guarded, manifest, prepare};
+use crate::error::{LoadError, Problem};
+use crate::loading::{Compared, Counts, DataSetWork};
 use crate::settings::LoadSettings;
 
 /// Compares every row of all sources and tables; writes nothing but temporary tables. Returns how many data sets there
@@ -17,22 +18,14 @@ pub async fn verify(settings: LoadSettings, shutdown: &Shutdown) -> Result<usize
     guarded(&connector, connection, shutdown, async |mut connection| {
         connector.require_session(&connection).await?;
         let checked = prepared.len();
+        let mut previewed = Vec::with_capacity(checked);
+        for group in groups::by_foreign_keys(prepared) {
+            let directory = &settings.work_directory;
+            previewed.extend(preview(&mut connection, &group, directory, guard_rejects).await?);
+        }
         let mut differing = Vec::new();
-        for (number, prepared) in prepared.iter().enumerate() {
-            let work = prepared.work(number, &settings.work_directory).await?;
-            let transaction = begin(&mut connection)
-                .await
-                .map_err(|error| work.database_error(error))?;
-            let comparing = async {
-                let mut compared = compare(&transaction, &work, Purpose::Preview).await?;
-                work.data_set
-                    .guards
-                    .against_rejects(compared.counts.read, &compared.rejections)
-                    .map_err(|problem| work.error(problem))?;
-                compared.preview(&transaction, &work).await?;
-                Ok::<_, LoadError>(compared.counts)
-            };
-            let counts = work.progress.during(comparing).await?;
+        for Previewed { work, compared, .. } in previewed {
+            let counts = compared.counts;
             work.codes.clean();
             match difference(&counts) {
                 None => info!(
@@ -55,6 +48,12 @@ pub async fn verify(settings: LoadSettings, shutdown: &Shutdown) -> Result<usize
         })
     })
     .await
+}
+
+/// Of a source with too many bad rows no table can be said to be as it.
+fn guard_rejects(compared: &Compared, work: &DataSetWork) -> Result<(), Problem> {
+    let guards = &work.data_set.guards;
+    guards.against_rejects(compared.counts.read, &compared.rejections)
 }
 
 /// What a load would do, if anything.

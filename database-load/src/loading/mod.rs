@@ -50,6 +50,28 @@ pub(crate) struct DataSetWork {
     pub(crate) codes: Arc<Codes>,
     /// The tables that the same transaction loads after this one.
     pub(crate) loaded_later: Vec<u32>,
+    /// What a preview takes for done without having done it.
+    pub(crate) pending: Vec<Pending>,
+}
+
+/// What a load of a data set would do to its table, of which a preview leaves the rows where they are staged.
+#[derive(Clone)]
+pub(crate) struct Pending {
+    number: usize,
+    table: Arc<Table>,
+    layout: Arc<Layout>,
+    /// Whether its vanished rows are listed to be deleted.
+    is_deleting: bool,
+}
+
+impl Pending {
+    /// Whether the staged rows have all these columns.
+    fn has(&self, columns: &[String]) -> bool {
+        let loaded = &self.layout.columns;
+        columns
+            .iter()
+            .all(|name| loaded.iter().any(|column| column.name == *name))
+    }
 }
 
 /// How many rows a load read, and what became of them.
@@ -128,6 +150,16 @@ impl DataSetWork {
     /// An error of a statement.
     pub(crate) fn database_error(&self, error: tokio_postgres::Error) -> LoadError {
         self.error(Problem::Database(error))
+    }
+
+    /// What is left to do after it was compared.
+    pub(crate) fn pending_change(&self, compared: &Compared) -> Pending {
+        Pending {
+            number: self.number,
+            table: Arc::clone(&self.table),
+            layout: Arc::clone(&self.layout),
+            is_deleting: compared.vanished.is_listed && self.vanished_policy() == Vanished::Delete,
+        }
     }
 
     /// The column that vanished rows are marked in, if the table has it and it takes a time.
@@ -265,16 +297,18 @@ impl Compared {
         transaction: &Transaction<'_>,
         work: &DataSetWork,
     ) -> Result<Vec<Sample>, LoadError> {
-        let (change, samples) = write::preview(transaction, work)
+        let (change, mut samples) = write::preview(transaction, work)
             .await
             .map_err(|error| work.database_error(error))?;
         self.counts.inserted = change.inserted;
         self.counts.updated = change.updated;
         self.counts.unchanged = self.counts.valid - change.inserted - change.updated;
-        self.vanished
+        let vanished = self
+            .vanished
             .preview(transaction, work, &mut self.counts)
             .await
             .map_err(|error| work.database_error(error))?;
+        samples.extend(vanished);
         Ok(samples)
     }
 

@@ -8,7 +8,9 @@ use tracing::{Instrument, warn};
 use crate::error::LoadError;
 use crate::loading::rows::records_of;
 use crate::loading::staging::{Copy, FILE, LINE, NUMBER, Typing, create_staging, staging_name};
-use crate::loading::{Compared, Counts, DataSetWork, Reading, Staged, VanishedRows, vanished};
+use crate::loading::{
+    Compared, Counts, DataSetWork, Pending, Reading, Staged, VanishedRows, vanished,
+};
 use crate::manifest::{Duplicates, Vanished};
 use crate::rejection::{KEPT, Rejection, Rejections};
 use crate::target::sql::{identifier, literal, names};
@@ -127,11 +129,15 @@ fn missing_reference(work: &DataSetWork, reference: &ForeignKey) -> Refusal {
             same.join(" AND ")
         )
     };
-    let staged = if is_recursive {
-        absent_from(&staging_name(work.number))
-    } else {
-        String::new()
+    let is_staged_in = |pending: &&Pending| {
+        pending.table.oid == reference.to_oid && pending.has(&reference.to_columns)
     };
+    let pending = work.pending.iter().filter(is_staged_in);
+    let own = is_recursive.then_some(work.number);
+    let numbers = own.into_iter().chain(pending.map(|pending| pending.number));
+    let absent_from_staged: String = numbers
+        .map(|number| absent_from(&staging_name(number)))
+        .collect();
     Refusal {
         columns: reference.from_columns.clone(),
         reason: format!(
@@ -139,7 +145,7 @@ fn missing_reference(work: &DataSetWork, reference: &ForeignKey) -> Refusal {
             reference.to, reference.name
         ),
         condition: format!(
-            "{}{}{staged}",
+            "{}{}{absent_from_staged}",
             given.join(" AND "),
             absent_from(&reference.to)
         ),
@@ -481,7 +487,7 @@ impl Thorough<'_> {
             );
             return Ok(VanishedRows::none());
         }
-        vanished::list(self.transaction, self.work, &self.spared).await
+        vanished::list_missing(self.transaction, self.work, &self.spared).await
     }
 }
 

@@ -5,9 +5,10 @@ use tokio_postgres::error::SqlState;
 use tracing::Instrument;
 
 use crate::loading::staging::staging_name;
-use crate::loading::{Counts, DataSetWork};
+use crate::loading::write::{SAMPLES, Sample, row_as_json, sample};
+use crate::loading::{Counts, DataSetWork, Pending};
 use crate::manifest::Vanished;
-use crate::target::sql::{check_at_once, identifier, names, same_key};
+use crate::target::sql::{check_at_once, identifier, list, names, same_key};
 use crate::target::{ForeignKey, statement_span};
 
 /// How many rows there are, and whether their keys stand in a table of the session.
@@ -56,23 +57,28 @@ impl VanishedRows {
         Ok(())
     }
 
-    /// Tells what [`Self::apply`] would do.
+    /// Tells what [`Self::apply`] would do, with some of the rows.
     pub(crate) async fn preview(
         self,
         transaction: &Transaction<'_>,
         work: &DataSetWork,
         counts: &mut Counts,
-    ) -> Result<(), tokio_postgres::Error> {
+    ) -> Result<Vec<Sample>, tokio_postgres::Error> {
+        let mut samples = Vec::new();
         match work.vanished_policy() {
-            Vanished::Mark if self.is_listed => counts.marked = self.count,
+            Vanished::Mark if self.is_listed => {
+                counts.marked = self.count;
+                sample(transaction, &listed(work), "mark", &mut samples).await?;
+            }
             Vanished::Delete if self.is_listed => {
                 let spared = spare_referenced(transaction, work).await?;
                 counts.deleted = self.count - spared;
+                sample(transaction, &listed(work), "delete", &mut samples).await?;
             }
             Vanished::Keep | Vanished::Mark | Vanished::Delete => {}
         }
         counts.kept = self.count - counts.marked - counts.deleted;
-        Ok(())
+        Ok(samples)
     }
 }
 
@@ -107,7 +113,7 @@ pub(super) async fn create_keys(
 }
 
 /// Lists the rows whose keys neither the staging table nor the table `spared` has.
-pub(super) async fn list(
+pub(super) async fn list_missing(
     transaction: &Transaction<'_>,
     work: &DataSetWork,
     spared: &str,
@@ -135,6 +141,20 @@ pub(super) async fn list(
         count,
         is_listed: true,
     })
+}
+
+/// Some of the listed rows, as samples have them.
+fn listed(work: &DataSetWork) -> String {
+    format!(
+        "SELECT concat_ws(', ', {key}), {row}, NULL
+         FROM {table} AS target JOIN {vanished} AS vanished ON {same_key}
+         ORDER BY {key} LIMIT {SAMPLES}",
+        key = key_of_target(work),
+        row = row_as_json(work, "target"),
+        table = work.table.qualified(),
+        vanished = table_name(work.number),
+        same_key = same_key(&work.table, "target", "vanished"),
+    )
 }
 
 fn mark(work: &DataSetWork) -> String {
@@ -248,6 +268,35 @@ fn spare_referenced_by(work: &DataSetWork, reference: &ForeignKey) -> String {
          WHERE {is_vanished} AND EXISTS (SELECT FROM {from} AS reference WHERE {conditions})",
         table = work.table.qualified(),
         is_vanished = same_key(&work.table, "target", "vanished"),
+        from = referring_rows(work, reference),
+        conditions = conditions.join(" AND "),
+    )
+}
+
+/// The rows that may refer to others: those of the referring table, or those that it would have after what is pending.
+fn referring_rows(work: &DataSetWork, reference: &ForeignKey) -> String {
+    let of_table = |pending: &&Pending| pending.table.oid == reference.from_oid;
+    let Some(pending) = work.pending.iter().find(of_table) else {
+        return reference.from.clone();
+    };
+    let absent_from = |relation: &str| {
+        let same_key = same_key(&pending.table, "present", "other");
+        format!("NOT EXISTS (SELECT FROM {relation} AS other WHERE {same_key})")
+    };
+    let mut conditions = vec!["true".to_owned()];
+    if pending.is_deleting {
+        conditions.push(absent_from(&table_name(pending.number)));
+    }
+    let mut columns = "*".to_owned();
+    let mut staged = String::new();
+    if pending.has(&reference.from_columns) {
+        let staging = staging_name(pending.number);
+        columns = list(&pending.layout.columns);
+        conditions.push(absent_from(&staging));
+        staged = format!(" UNION ALL SELECT {columns} FROM {staging}");
+    }
+    format!(
+        "(SELECT {columns} FROM {from} AS present WHERE {conditions}{staged})",
         from = reference.from,
         conditions = conditions.join(" AND "),
     )

@@ -8,14 +8,14 @@ use crate::error::{LoadError, Problem};
 use crate::loading::read_back::{Checksum, read_back};
 use crate::loading::staging::{FILE, NUMBER, PARTITION, PLACE, staging_name};
 use crate::loading::{Compared, DataSetWork};
-use crate::target::sql::{columns_of, differs, identifier, list, same_key};
+use crate::target::sql::{columns_of, differs, identifier, list, literal, same_key};
 use crate::target::statement_span;
 
 /// A column of this name is set to the time of the load where a row changes, unless the source itself has it or its type
 /// takes no time.
 const UPDATED_AT: &str = "updated_at";
 /// So many rows of each kind are shown of what would change.
-const SAMPLES: usize = 5;
+pub(super) const SAMPLES: usize = 5;
 
 /// How many rows were written, or would be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,26 +27,25 @@ pub(crate) struct Change {
 /// A row that would change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Sample {
-    /// What would be done to it: `insert` or `update`.
+    /// What would be done to it: `insert`, `update`, `mark` or `delete`.
     pub action: &'static str,
     /// Its key.
     pub key: String,
-    /// What would change, as JSON of the row before and after; none where there is no such row.
+    /// The row as it is, as JSON; none where it is not there yet.
     pub before: Option<String>,
-    /// The row as it would be.
+    /// The row as it would be; none where it vanishes.
     pub after: Option<String>,
 }
 
 impl std::fmt::Display for Sample {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(formatter, "{} {}", self.action, self.key)?;
-        if let Some(before) = &self.before {
-            write!(formatter, " from {before}")?;
+        match (&self.before, &self.after) {
+            (Some(before), Some(after)) => write!(formatter, " from {before} to {after}"),
+            (Some(before), None) => write!(formatter, ", {before}"),
+            (None, Some(after)) => write!(formatter, " to {after}"),
+            (None, None) => Ok(()),
         }
-        if let Some(after) = &self.after {
-            write!(formatter, " to {after}")?;
-        }
-        Ok(())
     }
 }
 
@@ -263,19 +262,6 @@ pub(super) async fn preview(
 ) -> Result<(Change, Vec<Sample>), tokio_postgres::Error> {
     let staging = staging_name(work.number);
     let mut samples = Vec::new();
-    let row = |alias: &str| {
-        let columns = work.layout.columns.iter();
-        let members: Vec<_> = columns
-            .map(|column| {
-                format!(
-                    "{}, {alias}.{}",
-                    crate::target::sql::literal(&column.name),
-                    identifier(&column.name)
-                )
-            })
-            .collect();
-        format!("json_build_object({})::text", members.join(", "))
-    };
     let key: Vec<_> = work
         .table
         .key
@@ -288,7 +274,7 @@ pub(super) async fn preview(
     let inserted = count(transaction, &new).await?;
     let query = format!(
         "SELECT {key}, NULL, {} {new} ORDER BY {FILE}, {NUMBER} LIMIT {SAMPLES}",
-        row("source")
+        row_as_json(work, "source")
     );
     sample(transaction, &query, "insert", &mut samples).await?;
     let mut updated = 0;
@@ -301,12 +287,24 @@ pub(super) async fn preview(
         updated = count(transaction, &rows).await?;
         let query = format!(
             "SELECT {key}, {}, {} {rows} ORDER BY {FILE}, {NUMBER} LIMIT {SAMPLES}",
-            row("target"),
-            row("source")
+            row_as_json(work, "target"),
+            row_as_json(work, "source")
         );
         sample(transaction, &query, "update", &mut samples).await?;
     }
     Ok((Change { inserted, updated }, samples))
+}
+
+/// The loaded columns of a row as a JSON object.
+pub(super) fn row_as_json(work: &DataSetWork, alias: &str) -> String {
+    let columns = work.layout.columns.iter();
+    let members: Vec<_> = columns
+        .map(|column| {
+            let name = &column.name;
+            format!("{}, {alias}.{}", literal(name), identifier(name))
+        })
+        .collect();
+    format!("json_build_object({})::text", members.join(", "))
 }
 
 async fn count(transaction: &Transaction<'_>, rows: &str) -> Result<u64, tokio_postgres::Error> {
@@ -317,7 +315,8 @@ async fn count(transaction: &Transaction<'_>, rows: &str) -> Result<u64, tokio_p
     Ok(count.cast_unsigned())
 }
 
-async fn sample(
+/// Adds the rows of a query: their keys, and what they are before and after.
+pub(super) async fn sample(
     transaction: &Transaction<'_>,
     query: &str,
     action: &'static str,

@@ -45,6 +45,7 @@ pub(crate) struct ForeignKey {
     pub(crate) name: String,
     /// The table that refers, quoted and with its schema.
     pub(crate) from: String,
+    pub(crate) from_oid: u32,
     pub(crate) from_columns: Vec<String>,
     /// The table that is referred to, quoted and with its schema.
     pub(crate) to: String,
@@ -267,6 +268,7 @@ async fn foreign_keys(
         to_oid: row.get(4),
         to_columns: row.get(5),
         deferred: row.get(7),
+        from_oid: row.get(6),
     };
     let of_this = rows.iter().filter(|row| row.get::<_, u32>(6) == oid);
     let to_this = rows.iter().filter(|row| row.get::<_, u32>(4) == oid);

@@ -84,11 +84,13 @@ async fn a_dry_run_says_what_would_be_done_and_does_nothing() {
             "items: insert d to {\"id\" : \"d\", \"name\" : null, \"stock\" : 4}\n",
             "items: update b from {\"id\" : \"b\", \"name\" : \"y\", \"stock\" : 2} to {\"id\" : \"b\", \"name\" : \"it's \\\\ it\", \
              \"stock\" : 2}\n",
+            "items: delete c, {\"id\" : \"c\", \"name\" : \"z\", \"stock\" : 3}\n",
             "this would be done: items 1 inserted, 1 updated, 1 unchanged, 1 deleted; ",
         ],
     );
     let report = report_of(&report);
     assert_eq!(report["data_sets"][0]["samples"][1]["action"], "update");
+    assert_eq!(report["data_sets"][0]["samples"][2]["action"], "delete");
     assert_eq!(versions(&database, "items").await, rows_before);
     assert_eq!(database.value("SELECT count(*) FROM load_run").await, "1");
 

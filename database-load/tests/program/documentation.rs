@@ -6,7 +6,9 @@ use serde_json::Value;
 use test_process::{bare_command, run};
 
 use crate::manifest::problems;
-use crate::support::{assert_said, directory, load, migrated, program_on, succeeded};
+use crate::support::{
+    assert_failed, assert_said, directory, load, migrated, program_on, succeeded,
+};
 
 const PAGE: &str = include_str!("../../../docs/database-load.md");
 
@@ -73,6 +75,15 @@ fn the_page_names_each_variable_and_command() {
 async fn the_demonstration_is_loaded_into_what_the_migrations_make() {
     let database = migrated().await;
     let demonstration = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/demonstration");
+    let verified = run(program_on(&database, &demonstration).arg("verify"));
+    assert_failed(&verified, 4, &["order_items: 15 missing in the table"]);
+    let previewed = run(program_on(&database, &demonstration).arg("--dry-run"));
+    assert_said(
+        &succeeded(previewed),
+        &[
+            "this would be done: coupons 8 inserted; orders 10 inserted; products 10 inserted; order_items 15 inserted; ",
+        ],
+    );
     let ended = succeeded(load(&database, &demonstration));
     assert_said(
         &ended,

@@ -28,7 +28,13 @@ fn products_csv(ids: &str) -> String {
 async fn products_that_vanish_are_marked_and_unmarked_when_they_come_back() {
     let database = migrated().await;
     loaded(&database, &[("products.csv", products_csv("abc"))]);
-    let ended = loaded(&database, &[("products.csv", products_csv("ab"))]);
+    let files = directory(&[("products.csv", products_csv("ab"))]);
+    let previewed = run(program_on(&database, files.path()).arg("--dry-run"));
+    assert_said(
+        &succeeded(previewed),
+        &["products: mark c, {", "products 2 unchanged, 1 marked; "],
+    );
+    let ended = succeeded(load(&database, files.path()));
     assert_said(&ended, &["products 2 unchanged, 1 marked; "]);
     assert_eq!(products(&database).await, ["a", "b", "c*"]);
     let since = database
@@ -236,8 +242,10 @@ async fn rows_that_refer_to_each_other_vanish_together() {
         ("manifest.yaml", DELETING),
         ("items.csv", "id,parent\nroot,\n"),
     ]);
-    let ended = succeeded(load(&database, files.path()));
-    assert_said(&ended, &["items 1 unchanged, 4 deleted, 3 kept; "]);
+    let said = "items 1 unchanged, 4 deleted, 3 kept; ";
+    let previewed = run(program_on(&database, files.path()).arg("--dry-run"));
+    assert_said(&succeeded(previewed), &[said]);
+    assert_said(&succeeded(load(&database, files.path())), &[said]);
     assert_eq!(
         rows(&database, "items").await,
         ["(held,keeper)", "(keeper,root2)", "(root,)", "(root2,)"]
@@ -308,17 +316,33 @@ async fn data_sets_that_refer_to_each_other_are_written_in_order_and_deleted_in_
             "bought 4 inserted; ",
         ],
     );
-    let ended = loaded(&database, &orders("a\nnew\n", "c,a\nc,new\n", "c\nnew\n"));
-    assert_said(
-        &ended,
-        &[
-            "articles 1 inserted, 1 unchanged, 1 deleted; ",
-            "bought 1 inserted, 1 unchanged, 3 deleted",
-        ],
+    let said = [
+        "articles 1 inserted, 1 unchanged, 1 deleted; ",
+        "customers 1 inserted, 1 unchanged, 1 deleted; ",
+        "bought 1 inserted, 1 unchanged, 3 deleted; ",
+    ];
+    load_as_previewed(
+        &database,
+        &orders("a\nnew\n", "c,a\nc,new\n", "c\nnew\n"),
+        &said,
     );
     assert_eq!(rows(&database, "bought").await, ["(c,a)", "(c,new)"]);
     assert_eq!(rows(&database, "article").await, ["(a)", "(new)"]);
     assert_eq!(rows(&database, "customer").await, ["(c)", "(new)"]);
+    // What a row of the same load refers to is kept.
+    let said = [
+        "articles 1 unchanged, 1 deleted; ",
+        "customers 1 unchanged, 1 kept; ",
+        "bought 1 inserted, 1 unchanged, 1 deleted; ",
+    ];
+    load_as_previewed(&database, &orders("a\n", "c,a\nnew,a\n", "c\n"), &said);
+}
+
+fn load_as_previewed(database: &Database<'_>, files: &[(&str, String)], said: &[&str]) {
+    let files = directory(files);
+    let previewed = run(program_on(database, files.path()).arg("--dry-run"));
+    assert_said(&succeeded(previewed), said);
+    assert_said(&succeeded(load(database, files.path())), said);
 }
 
 #[tokio::test]
