@@ -1,5 +1,6 @@
 //! What a run did, for people and for programs.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -116,7 +117,7 @@ struct Document<'run> {
     problem: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<String>,
-    data_sets: &'run [DataSetReport],
+    data_sets: Cow<'run, [DataSetReport]>,
     /// Whether something was left out for want of space.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     shortened: bool,
@@ -149,7 +150,7 @@ fn text(summary: &Summary, error: Option<&LoadError>) -> String {
         trace_id: telemetry::current_trace_id(),
         problem: error.map(ToString::to_string),
         next: error.and_then(Failure::next_step),
-        data_sets: &summary.data_sets,
+        data_sets: Cow::Borrowed(&summary.data_sets),
         shortened: false,
     };
     loop {
@@ -162,10 +163,16 @@ fn text(summary: &Summary, error: Option<&LoadError>) -> String {
     }
 }
 
-/// Leaves out at least so many bytes if possible: first of the problem's text, then data sets from the end.
+/// Leaves out something of a text that has so many bytes too many: first samples, then some of the problem's text, then data sets, all of
+/// them from the end.
 fn shorten(document: &mut Document<'_>, excess: usize) {
     const SHORTEST_PROBLEM: usize = 500;
     document.shortened = true;
+    let has_samples = |report: &DataSetReport| !report.samples.is_empty();
+    if let Some(number) = document.data_sets.iter().rposition(has_samples) {
+        document.data_sets.to_mut()[number].samples.pop();
+        return;
+    }
     match &mut document.problem {
         Some(problem) if problem.len() > SHORTEST_PROBLEM => {
             let wanted = problem
@@ -177,10 +184,11 @@ fn shorten(document: &mut Document<'_>, excess: usize) {
                 .find(|&end| problem.is_char_boundary(end));
             problem.truncate(end.unwrap_or_default());
         }
-        _ => match document.data_sets.split_last() {
-            Some((_, rest)) => document.data_sets = rest,
-            None => document.next = None,
-        },
+        _ => {
+            if document.data_sets.to_mut().pop().is_none() {
+                document.next = None;
+            }
+        }
     }
 }
 
@@ -230,6 +238,30 @@ mod tests {
                 data_sets > 1 || problem > 10
             );
         }
+    }
+
+    #[test]
+    fn samples_are_left_out_before_counts() {
+        let mut summary = summary(3);
+        let sample = Sample {
+            action: "insert",
+            key: "a".to_owned(),
+            before: None,
+            after: Some("x".repeat(1000)),
+        };
+        for data_set in &mut summary.data_sets {
+            data_set.samples = vec![sample.clone(), sample.clone()];
+        }
+        let text = text(&summary, None);
+        assert!(text.len() <= LONGEST, "{}", text.len());
+        let document: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let samples = |number: usize| {
+            let samples = document["data_sets"][number].get("samples");
+            samples.map_or(0, |samples| samples.as_array().unwrap().len())
+        };
+        assert_eq!(document["data_sets"].as_array().unwrap().len(), 3);
+        assert_eq!([samples(0), samples(1), samples(2)], [2, 1, 0]);
+        assert_eq!(document["shortened"], true);
     }
 
     #[test]
