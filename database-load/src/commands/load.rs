@@ -544,7 +544,9 @@ async fn unchanged(
         && last.mapping_hash.as_ref() == Some(&prepared.mapping_hash)
         && last.table_state.as_ref() == Some(&prepared.table.state)
         // What had to be kept may be gone without another source.
-        && (last.counts.kept == 0 || prepared.data_set.vanished != Some(Vanished::Delete));
+        && (last.counts.kept == 0 || prepared.data_set.vanished != Some(Vanished::Delete))
+        // And what a rejected row refers to may be there.
+        && (last.counts.rejected == 0 || prepared.table.references.is_empty());
     if !is_same || last.counts.valid == 0 {
         return Ok(last_if(last, is_same));
     }

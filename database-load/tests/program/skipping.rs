@@ -169,6 +169,29 @@ async fn a_table_that_somebody_changed_is_repaired_as_verify_says() {
 }
 
 #[tokio::test]
+async fn rejected_rows_are_tried_again_where_what_they_refer_to_may_have_come() {
+    let database = database(
+        "CREATE TABLE brand (id TEXT PRIMARY KEY);
+         CREATE TABLE items (id TEXT PRIMARY KEY, brand TEXT REFERENCES brand)",
+    )
+    .await;
+    let manifest = "data_sets: {items: {files: items.csv, guards: {rejects: 1}}}";
+    let files = directory(&[
+        ("manifest.yaml", manifest),
+        ("items.csv", "id,brand\na,\nb,late\n"),
+    ]);
+    assert_said(
+        &load(&database, files.path()),
+        &["items 1 inserted, 1 rejected; "],
+    );
+    database.execute("INSERT INTO brand VALUES ('late')").await;
+    let ended = succeeded(load(&database, files.path()));
+    assert_said(&ended, &["items 1 inserted, 1 unchanged; "]);
+    let ended = succeeded(load(&database, files.path()));
+    assert_said(&ended, &["items unchanged; "]);
+}
+
+#[tokio::test]
 async fn a_source_of_no_rows_is_known_as_well() {
     let database = database(ITEMS).await;
     let manifest = "data_sets: {items: {files: items.csv, guards: {minimum_rows: 0}}}";
