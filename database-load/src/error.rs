@@ -8,7 +8,7 @@ use tokio_postgres::error::SqlState;
 
 use crate::manifest::{ManifestError, percent};
 use crate::source::{LayoutError, SourceError};
-use crate::target::TableError;
+use crate::target::{Table, TableError};
 
 /// Why a command failed. What it was about to change is as it was.
 #[derive(Debug, thiserror::Error)]
@@ -128,8 +128,11 @@ pub enum Problem {
 }
 
 impl LoadError {
-    /// Whether the same again may succeed, since others were in the way.
-    pub(crate) fn is_lost_to_others(&self) -> bool {
+    /// Whether the same again may succeed, since others were in the way of a load of these tables.
+    pub(crate) fn is_lost_to_others<'table>(
+        &self,
+        mut tables: impl Iterator<Item = &'table Table>,
+    ) -> bool {
         let Self::DataSet {
             problem: Problem::Database(error),
             ..
@@ -137,11 +140,31 @@ impl LoadError {
         else {
             return false;
         };
-        error.code().is_some_and(|state| {
+        let is_lost = error.code().is_some_and(|state| {
             sqlstate::is_lost_to_other_transactions(state)
                 && !sqlstate::is_lock_not_available(state)
-        })
+        });
+        is_lost || tables.any(|table| is_overtaken(error, table))
     }
+}
+
+/// Whether a row of the table met, or missed, a row that was not there, or not yet gone, when the load looked: of keys and
+/// references it writes only what it has checked.
+fn is_overtaken(error: &tokio_postgres::Error, table: &Table) -> bool {
+    let Some(answer) = error.as_db_error() else {
+        return false;
+    };
+    let constraint = answer.constraint().unwrap_or_default();
+    let is_of_table = answer.schema() == Some(&table.schema) && answer.table() == Some(&table.name);
+    let is_checked = match *answer.code() {
+        SqlState::UNIQUE_VIOLATION => table.key_indexes.iter().any(|index| index == constraint),
+        SqlState::FOREIGN_KEY_VIOLATION => {
+            let mut references = table.references.iter();
+            references.any(|reference| reference.name == constraint)
+        }
+        _ => false,
+    };
+    is_of_table && is_checked
 }
 
 /// Which row or key it is about, and which statement.

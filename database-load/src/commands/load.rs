@@ -244,7 +244,8 @@ impl LoadRun {
                 Ok(reports) => return Ok(reports),
                 Err(error) => error,
             };
-            match delays.next().filter(|_| error.is_lost_to_others()) {
+            let tables = group.iter().map(|prepared| &*prepared.table);
+            match delays.next().filter(|_| error.is_lost_to_others(tables)) {
                 Some(delay) => {
                     info!("{error}; the load is tried again");
                     tokio::time::sleep(delay).await;

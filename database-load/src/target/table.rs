@@ -15,6 +15,8 @@ pub(crate) struct Table {
     pub(crate) columns: Vec<Column>,
     /// The names of the columns that tell rows apart.
     pub(crate) key: Vec<String>,
+    /// The names of the unique indexes over them.
+    pub(crate) key_indexes: Vec<String>,
     pub(crate) checks: Vec<Check>,
     /// Foreign keys of this table.
     pub(crate) references: Vec<ForeignKey>,
@@ -136,6 +138,8 @@ impl Table {
         };
         let (columns, checks, foreign_keys, unique_keys) = details.await.map_err(database_error)?;
         let key = chosen_key(name, key, &unique_keys)?;
+        let of_key = unique_keys.iter().filter(|unique| unique.columns == key);
+        let key_indexes = of_key.map(|unique| unique.name.clone()).collect();
         let (references, referenced_by) = foreign_keys;
         Ok(Self {
             oid,
@@ -143,6 +147,7 @@ impl Table {
             name: identity.get(2),
             columns,
             key,
+            key_indexes,
             checks,
             references,
             referenced_by,
@@ -282,7 +287,7 @@ async fn foreign_keys(
 async fn unique_keys(client: &Client, oid: u32) -> Result<Vec<UniqueKey>, tokio_postgres::Error> {
     let rows = client
         .query_typed(
-            "SELECT index.indisprimary,
+            "SELECT (SELECT relname::text FROM pg_class WHERE oid = index.indexrelid), index.indisprimary,
                     ARRAY(SELECT attname::text FROM pg_attribute
                           WHERE attrelid = index.indrelid
                             AND attnum = ANY ((index.indkey::int2[])[0:index.indnkeyatts - 1])
@@ -298,13 +303,15 @@ async fn unique_keys(client: &Client, oid: u32) -> Result<Vec<UniqueKey>, tokio_
         )
         .await?;
     let key = |row: &Row| UniqueKey {
-        is_primary: row.get(0),
-        columns: row.get(1),
+        name: row.get(0),
+        is_primary: row.get(1),
+        columns: row.get(2),
     };
     Ok(rows.iter().map(key).collect())
 }
 
 struct UniqueKey {
+    name: String,
     is_primary: bool,
     columns: Vec<String>,
 }

@@ -328,3 +328,57 @@ async fn a_load_that_lost_a_deadlock_is_tried_again() {
     );
     assert_eq!(rows(&database, "two").await, ["(a,2)"]);
 }
+
+#[tokio::test]
+async fn a_row_that_somebody_else_wrote_first_is_no_bad_data() {
+    let database = database(ITEMS).await;
+    loaded(&database, &[("items.csv", "id,stock\na,1\n")]);
+    let mut client = database.client().await;
+    let other = holding(&mut client, "INSERT INTO items (id, stock) VALUES ('b', 1)").await;
+    let files = directory(&[("items.csv", "id,stock\na,1\nb,2\n")]);
+    let running = started_and_waiting(&database, &mut program_on(&database, files.path())).await;
+    other.commit().await.unwrap();
+    let ended = succeeded(running.end_within(LIMIT));
+    assert_said(
+        &ended,
+        &[
+            "duplicate key value violates unique constraint \"items_pkey\"",
+            "; the load is tried again\n",
+            "items 1 updated, 1 unchanged; ",
+        ],
+    );
+}
+
+#[tokio::test]
+async fn a_row_whose_reference_somebody_took_away_meanwhile_is_named() {
+    let database = database(
+        "CREATE TABLE brand (id TEXT PRIMARY KEY);
+         INSERT INTO brand VALUES ('x');
+         CREATE TABLE items (id TEXT PRIMARY KEY, brand TEXT REFERENCES brand)",
+    )
+    .await;
+    let mut client = database.client().await;
+    let other = holding(&mut client, "DELETE FROM brand").await;
+    let files = directory(&[("items.csv", "id,brand\na,x\n")]);
+    let running = started_and_waiting(&database, &mut program_on(&database, files.path())).await;
+    other.commit().await.unwrap();
+    let ended = running.end_within(LIMIT);
+    assert_said(&ended, &["; the load is tried again\n"]);
+    assert_failed(
+        &ended,
+        7,
+        &["items.csv:2: column brand: there is no such row in public.brand"],
+    );
+}
+
+#[tokio::test]
+async fn a_unique_value_that_is_no_key_is_refused_at_once() {
+    let database = database("CREATE TABLE items (id TEXT PRIMARY KEY, name TEXT UNIQUE)").await;
+    loaded(&database, &[("items.csv", "id,name\na,x\n")]);
+    let ended = load(
+        &database,
+        directory(&[("items.csv", "id,name\na,x\nb,x\n")]).path(),
+    );
+    assert_failed(&ended, 7, &["items_name_key"]);
+    assert!(!ended.stdout.contains("tried again"), "{ended:?}");
+}
