@@ -104,8 +104,10 @@ impl LoadRun {
         if !changed.is_empty() {
             connector.require_session(&connection).await?;
             if self.exclude_others(&connection, &changed).await? {
-                for group in groups::by_foreign_keys(changed) {
-                    self.load_group(&mut connection, &group).await?;
+                let groups = groups::by_foreign_keys(changed);
+                for (number, group) in groups.iter().enumerate() {
+                    let is_last = number + 1 == groups.len();
+                    self.load_group(&mut connection, group, is_last).await?;
                 }
             }
         }
@@ -203,6 +205,7 @@ impl LoadRun {
         &mut self,
         connection: &mut Connection,
         group: &[Prepared],
+        is_last: bool,
     ) -> Result<(), LoadError> {
         let mut written = Vec::with_capacity(group.len());
         let outcome = self.attempts(connection, group, &mut written).await;
@@ -210,6 +213,10 @@ impl LoadRun {
             Ok(reports) => reports,
             Err(error) if connection.is_closed() => return Err(error),
             Err(error) => {
+                // The verdict tells of the first failure, which is too late where there is more to do.
+                if self.failure.is_some() || !is_last {
+                    error!("{error}");
+                }
                 self.note_failure(connection, group, &written, error).await;
                 return Ok(());
             }
@@ -368,11 +375,7 @@ impl LoadRun {
             self.note_failed(connection, prepared, problem, compared)
                 .await;
         }
-        if self.failure.is_none() {
-            self.failure = Some(failure);
-        } else {
-            error!("{failure}");
-        }
+        self.failure.get_or_insert(failure);
     }
 
     async fn note_failed(

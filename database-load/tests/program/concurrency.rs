@@ -146,6 +146,29 @@ async fn sigterm_rolls_the_load_back() {
 }
 
 #[tokio::test]
+async fn a_failure_before_sigterm_is_told() {
+    let database = database(&format!(
+        "CREATE TABLE brand (id TEXT PRIMARY KEY, rank INTEGER); {ITEMS}"
+    ))
+    .await;
+    loaded(&database, &[("items.csv", "id,stock\na,1\n")]);
+    let mut client = database.client().await;
+    let _holder = holding(&mut client, "SELECT FROM items FOR UPDATE").await;
+    let files = directory(&[
+        ("brand.csv", "id,rank\na,?\n"),
+        ("items.csv", "id,stock\na,2\n"),
+    ]);
+    let mut running =
+        started_and_waiting(&database, &mut program_on(&database, files.path())).await;
+    running.signal("TERM");
+    assert_failed(
+        &running.end_within(LIMIT),
+        143,
+        &["brand: 1 of 1 rows cannot be loaded", "brand.csv:2: "],
+    );
+}
+
+#[tokio::test]
 async fn sigterm_ends_what_only_reads_at_the_server_as_well() {
     let database = database(ITEMS).await;
     let files = directory(&[("items.csv", "id,stock\na,1\n")]);
