@@ -15,6 +15,18 @@ const INTERVAL: Duration = Duration::from_secs(5);
 /// On a terminal, where a bar moves.
 const TERMINAL_INTERVAL: Duration = Duration::from_millis(200);
 
+/// Runs `work` to its end and tells meanwhile what it is at, where nothing tells how far that is.
+pub(crate) async fn telling<Outcome>(what: &str, work: impl Future<Output = Outcome>) -> Outcome {
+    let started = Instant::now();
+    let mut work = pin!(work);
+    loop {
+        if let Ok(outcome) = tokio::time::timeout(INTERVAL, &mut work).await {
+            return outcome;
+        }
+        info!("{what} since {} s", started.elapsed().as_secs());
+    }
+}
+
 /// How far the reading of one data set is.
 #[derive(Debug)]
 pub(crate) struct Progress {

@@ -11,6 +11,7 @@ use crate::commands::{guarded, manifest, prepare};
 use crate::error::{LoadError, Problem};
 use crate::loading::{DataSetWork, TEXTS_OF_VALUES, read_back};
 use crate::manifest::{Content, Format, ManifestError};
+use crate::progress::telling;
 use crate::settings::LoadSettings;
 use crate::source::Writer;
 use crate::target::sql::{identifier, list};
@@ -59,7 +60,8 @@ pub async fn export(
             ))
             .await
             .map_err(|error| work.database_error(error))?;
-        let rows = write(&transaction, &work, export.output).await?;
+        let what = format!("{}: writing its rows", work.data_set.name);
+        let rows = telling(&what, write(&transaction, &work, export.output)).await?;
         drop(transaction);
         connection.close().await;
         Ok(rows)

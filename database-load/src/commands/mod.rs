@@ -22,7 +22,7 @@ use crate::codes::Codes;
 use crate::error::{LoadError, Problem};
 use crate::loading::DataSetWork;
 use crate::manifest::{DataSet, Manifest, ManifestError, Vanished};
-use crate::progress::Progress;
+use crate::progress::{Progress, telling};
 use crate::settings::{LoadSettings, Origin};
 use crate::source::{FindError, Layout, Source};
 use crate::target::{Table, TableError};
@@ -105,7 +105,8 @@ async fn find_sources(data_sets: Vec<Arc<DataSet>>) -> Result<Vec<Option<Source>
             },
         })
     };
-    blocking(move || data_sets.iter().map(find).collect()).await
+    let finding = blocking(move || data_sets.iter().map(find).collect());
+    telling("reading the sources for their hashes", finding).await
 }
 
 /// Connects and reads the table of each data set from the catalog; tells when it began with each.
@@ -216,11 +217,15 @@ impl Prepared {
         work_directory: &Arc<Path>,
     ) -> Result<DataSetWork, LoadError> {
         let prepared = self.clone();
-        let layout = blocking(move || {
+        let looking = blocking(move || {
             Layout::new(&prepared.data_set, &prepared.source, &prepared.table)
                 .map_err(|error| prepared.error(error))
-        })
-        .await?;
+        });
+        let what = format!(
+            "{}: looking for the names of its fields",
+            self.data_set.name
+        );
+        let layout = telling(&what, looking).await?;
         Ok(DataSetWork {
             number,
             data_set: Arc::clone(&self.data_set),

@@ -352,3 +352,22 @@ async fn a_long_load_tells_how_far_it_is() {
         &["items: 1 rows read, 13 B of 13 B (100 %), the server is at work since 5 s\n"],
     );
 }
+
+#[tokio::test]
+async fn a_long_export_tells_that_it_is_at_work() {
+    // The catalog tells of a table without a CHECK while it is locked.
+    let database = database("CREATE TABLE items (id TEXT PRIMARY KEY)").await;
+    let files = directory(&[("items.csv", "id\na\n")]);
+    succeeded(load(&database, files.path()));
+    let mut client = database.client().await;
+    let holder = holding(&mut client, "LOCK TABLE items IN ACCESS EXCLUSIVE MODE").await;
+    let running = start(program_on(&database, files.path()).args(["export", "items"]));
+    tokio::time::sleep(Duration::from_secs(7)).await;
+    holder.rollback().await.unwrap();
+    let ended = running.end_within(Duration::from_secs(20));
+    assert_eq!((ended.code, &*ended.stdout), (Some(0), "id\na\n"));
+    assert!(
+        ended.stderr.contains("items: writing its rows since 5 s\n"),
+        "{ended:?}"
+    );
+}
