@@ -6,18 +6,19 @@ use ::csv::{ByteRecord, QuoteStyle, Reader, ReaderBuilder, Terminator, WriterBui
 
 use crate::manifest::{CsvOptions, Encoding};
 use crate::source::text::{decoded, skip_byte_order_mark};
-use crate::source::{ReadError, Record, Sink, SourceError, SourceFile, Values};
+use crate::source::{Field, ReadError, Record, Sink, SourceError, SourceFile, Values};
 
 /// Input is read in pieces of this size, in bytes.
 const PIECE: usize = 64 * 1024;
 
-/// The names in the header.
+/// The fields in the header.
 pub(super) fn header(
     file: &SourceFile,
     input: data_file::Reader,
     options: &CsvOptions,
-) -> Result<Vec<String>, SourceError> {
-    Ok(CsvFile::open(file, input, options)?.header)
+) -> Result<Vec<Field>, SourceError> {
+    let header = CsvFile::open(file, input, options)?.header.into_iter();
+    Ok(header.map(|name| Field { name, line: 1 }).collect())
 }
 
 /// The header as the file has it.

@@ -11,22 +11,22 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::source::text::skip_byte_order_mark;
-use crate::source::{Ended, ReadError, Record, Sink, SourceError, SourceFile, Values};
+use crate::source::{Ended, Field, ReadError, Record, Sink, SourceError, SourceFile, Values};
 
 /// Input is read in pieces of this size, in bytes.
 const PIECE: usize = 64 * 1024;
 
-/// All names of fields that any object has, in the order of their first appearance.
-pub(super) fn names(
+/// All fields that any object has, in the order of their first appearance.
+pub(super) fn fields(
     file: &SourceFile,
     input: data_file::Reader,
-) -> Result<Vec<String>, SourceError> {
-    let mut names = Names::default();
-    let outcome = elements(file, input, &mut |_, text| {
-        names.add(text);
+) -> Result<Vec<Field>, SourceError> {
+    let mut fields = Fields::default();
+    let outcome = elements(file, input, &mut |line, text| {
+        fields.add(line, text);
         Ok(())
     });
-    names.after(outcome)
+    fields.after(outcome)
 }
 
 /// Reads the array's objects.
@@ -41,27 +41,27 @@ pub(super) fn read(
     })
 }
 
-/// Names of fields, each once.
+/// Fields, each once.
 #[derive(Default)]
-pub(super) struct Names {
-    found: Vec<String>,
+pub(super) struct Fields {
+    found: Vec<Field>,
 }
 
-impl Names {
+impl Fields {
     /// All of them, when the reading has come to its end.
-    pub(super) fn after(self, outcome: Result<(), ReadError>) -> Result<Vec<String>, SourceError> {
+    pub(super) fn after(self, outcome: Result<(), ReadError>) -> Result<Vec<Field>, SourceError> {
         match outcome {
             Ok(()) | Err(ReadError::Ended) => Ok(self.found),
             Err(ReadError::Source(error)) => Err(error),
         }
     }
 
-    /// Adds those of an object; what is not an object has none.
-    pub(super) fn add(&mut self, text: &str) {
+    /// Adds those of the object that begins on a line; what is not an object has none.
+    pub(super) fn add(&mut self, line: u64, text: &str) {
         if let Ok(members) = serde_json::from_str::<Members<'_>>(text) {
             for name in members.values.into_keys() {
-                if !self.found.contains(&name) {
-                    self.found.push(name);
+                if !self.found.iter().any(|field| field.name == name) {
+                    self.found.push(Field { name, line });
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! Which field of the source goes into which column of the table.
 
 use crate::manifest::{Content, DataSet, Format, ManifestError, Vanished};
-use crate::source::{Source, SourceError, field_names};
+use crate::source::{Field, Source, SourceError};
 use crate::target::{Column, Table};
 
 /// The fields that are loaded, and the columns that they go into, in the same order.
@@ -25,10 +25,12 @@ pub enum LayoutError {
     #[error(transparent)]
     Manifest(#[from] ManifestError),
     /// A file's fields do not fit the table.
-    #[error("{file}:1: {problem}")]
+    #[error("{file}:{line}: {problem}")]
     Header {
         /// The file.
         file: String,
+        /// The line of the header, or of the first record that has the field.
+        line: u64,
         /// What does not fit.
         problem: String,
     },
@@ -55,6 +57,7 @@ impl Layout {
         };
         let columns = data_set.columns_of(&fields, table)?;
         require(data_set, source, table, &columns)?;
+        require_mapped(data_set, source, &formats, &fields)?;
         data_set.require_mark_column(table, &columns)?;
         let key = table
             .key
@@ -88,7 +91,7 @@ fn rows(
         return Ok((Vec::new(), Vec::new()));
     };
     let mut formats = Vec::with_capacity(source.files.len());
-    let mut headers: Vec<Vec<String>> = Vec::with_capacity(source.files.len());
+    let mut headers: Vec<Vec<Field>> = Vec::with_capacity(source.files.len());
     for file in &source.files {
         let format =
             format
@@ -98,17 +101,18 @@ fn rows(
                     file: file.name.clone(),
                 })?;
         formats.push(format);
-        headers.push(field_names(file, format, csv)?);
+        headers.push(crate::source::fields(file, format, csv)?);
     }
 
     let mut fields: Vec<String> = Vec::new();
     for (file, header) in source.files.iter().zip(&headers) {
-        let problem = |problem: String| LayoutError::Header {
-            file: file.name.clone(),
-            problem,
-        };
-        for (position, name) in header.iter().enumerate() {
-            if header[..position].contains(name) {
+        for (position, Field { name, line }) in header.iter().enumerate() {
+            let problem = |problem: String| LayoutError::Header {
+                file: file.name.clone(),
+                line: *line,
+                problem,
+            };
+            if has(&header[..position], name) {
                 return Err(problem(format!("the column {name:?} stands there twice")));
             }
             if data_set.ignore.contains(name) {
@@ -125,10 +129,11 @@ fn rows(
     // In JSON a field that is not there is NULL; a CSV file that lacks a column which others have is an accident.
     for ((file, header), format) in source.files.iter().zip(&headers).zip(&formats) {
         if *format == Format::Csv
-            && let Some(name) = fields.iter().find(|name| !header.contains(name))
+            && let Some(name) = fields.iter().find(|name| !has(header, name))
         {
             return Err(LayoutError::Header {
                 file: file.name.clone(),
+                line: 1,
                 problem: format!(
                     "the column {name:?} is missing, which other files of the data set have"
                 ),
@@ -141,6 +146,10 @@ fn rows(
         fields.extend(needed.map(|column| data_set.field_of(&column.name).to_owned()));
     }
     Ok((formats, fields))
+}
+
+fn has(header: &[Field], name: &str) -> bool {
+    header.iter().any(|field| field.name == name)
 }
 
 fn unknown(name: &str, table: &Table) -> String {
@@ -166,6 +175,7 @@ fn require(
         None => Ok(()),
         Some(column) => Err(LayoutError::Header {
             file: source.files[0].name.clone(),
+            line: 1,
             problem: format!(
                 "the column {:?} ({}) is missing; the table {} requires it",
                 data_set.field_of(&column.name),
@@ -173,6 +183,29 @@ fn require(
                 table.name
             ),
         }),
+    }
+}
+
+/// What the manifest fills a column from must be in the source, if that is CSV; in JSON it is NULL where it is not there.
+fn require_mapped(
+    data_set: &DataSet,
+    source: &Source,
+    formats: &[Format],
+    fields: &[String],
+) -> Result<(), LayoutError> {
+    let mut mapped = data_set.columns.iter();
+    let missing =
+        mapped.find(|(_, field)| !fields.contains(field) && !data_set.ignore.contains(field));
+    let file = formats.iter().position(|format| *format == Format::Csv);
+    match (missing, file) {
+        (Some((column, field)), Some(file)) => Err(LayoutError::Header {
+            file: source.files[file].name.clone(),
+            line: 1,
+            problem: format!(
+                "the column {field:?} is missing, from which the manifest fills {column}"
+            ),
+        }),
+        _ => Ok(()),
     }
 }
 

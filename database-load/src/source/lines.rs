@@ -2,26 +2,26 @@
 
 use std::io::{BufRead, BufReader};
 
-use crate::source::json::{Names, object};
+use crate::source::json::{Fields, object};
 use crate::source::text::skip_byte_order_mark;
-use crate::source::{Ended, ReadError, Record, Sink, SourceError, SourceFile, Values};
+use crate::source::{Ended, Field, ReadError, Record, Sink, SourceError, SourceFile, Values};
 
 /// Input is read in pieces of this size, in bytes.
 const PIECE: usize = 64 * 1024;
 
-/// All names of fields that any object has, in the order of their first appearance.
-pub(super) fn names(
+/// All fields that any object has, in the order of their first appearance.
+pub(super) fn fields(
     file: &SourceFile,
     input: data_file::Reader,
-) -> Result<Vec<String>, SourceError> {
-    let mut names = Names::default();
-    let outcome = each(file, input, &mut |_, line| {
-        if let Ok(text) = std::str::from_utf8(line) {
-            names.add(text);
+) -> Result<Vec<Field>, SourceError> {
+    let mut fields = Fields::default();
+    let outcome = each(file, input, &mut |line, bytes| {
+        if let Ok(text) = std::str::from_utf8(bytes) {
+            fields.add(line, text);
         }
         Ok(())
     });
-    names.after(outcome)
+    fields.after(outcome)
 }
 
 /// Reads the objects. A line that is none is one bad row, since the next one is independent of it.

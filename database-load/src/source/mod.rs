@@ -112,16 +112,23 @@ pub(crate) fn header_record(
     }
 }
 
-/// The names of the fields that a file's records have.
-pub(crate) fn field_names(
+/// A field that records have.
+pub(crate) struct Field {
+    pub(crate) name: String,
+    /// The line of the first record that has it, or of the header.
+    pub(crate) line: u64,
+}
+
+/// The fields that a file's records have.
+pub(crate) fn fields(
     file: &SourceFile,
     format: Format,
     options: &CsvOptions,
-) -> Result<Vec<String>, SourceError> {
+) -> Result<Vec<Field>, SourceError> {
     let input = file.open(&Arc::default())?;
     match format {
         Format::Csv => csv::header(file, input, options),
-        Format::Json => json::names(file, input),
-        Format::Ndjson => lines::names(file, input),
+        Format::Json => json::fields(file, input),
+        Format::Ndjson => lines::fields(file, input),
     }
 }

@@ -355,8 +355,13 @@ async fn missing_extra_and_repeated_columns_are_named() {
         ("items.csv", "", &["is missing"]),
         (
             "items.json",
-            "[{\"id\": 1, \"name\": \"x\"}, {\"id\": 2, \"color\": 1, \"name\": \"x\"}]",
-            &["has no column \"color\""],
+            "[{\"id\": 1, \"name\": \"x\"},\n{\"id\": 2, \"color\": 1, \"name\": \"x\"}]",
+            &["items.json:2: the table items has no column \"color\""],
+        ),
+        (
+            "items.ndjson",
+            "{\"id\": 1, \"name\": \"x\"}\n\n{\"id\": 2, \"color\": 1, \"name\": \"x\"}\n",
+            &["items.ndjson:3: the table items has no column \"color\""],
         ),
         (
             "items.ndjson",
@@ -429,6 +434,18 @@ data_sets:
         &ended,
         7,
         &["items.csv:2: column price: \"?\" is not a decimal number"],
+    );
+    let ended = load_files(
+        &database,
+        &[
+            ("manifest.yaml", manifest),
+            ("items.csv", "id,Price in EUR\na,2\n"),
+        ],
+    );
+    assert_failed(
+        &ended,
+        7,
+        &["items.csv:1: the column \"Title\" is missing, from which the manifest fills name"],
     );
     let wrong = manifest.replace("name:", "nam:");
     let ended = load_files(
