@@ -58,6 +58,7 @@ impl Kind {
             | Stmt::SetRole(_)
             | Stmt::SetSessionAuth(_)
             | Stmt::Reset(_)
+            | Stmt::ResetRole(_)
             | Stmt::ResetSessionAuth(_) => Self::Setting,
             Stmt::Call(_) | Stmt::Do(_) => Self::Procedural,
             Stmt::Copy(copy) if wants_data(copy) => Self::WantsData,

@@ -526,6 +526,36 @@ async fn what_is_set_holds_for_later_statements_and_later_runs_but_not_for_our_o
 }
 
 #[tokio::test]
+async fn a_role_that_is_reset_is_not_taken_again() {
+    let database = Server::shared().database().await;
+    let role = format!("{}_owner", database.name());
+    database
+        .execute(&format!(
+            "CREATE ROLE {role}; CREATE SCHEMA s AUTHORIZATION {role}"
+        ))
+        .await;
+    let files = directory(&[(
+        "1_a.sql",
+        &stepwise(&format!(
+            "SET ROLE {role};\nCREATE TABLE s.a ();\nRESET ROLE;\nCREATE TABLE s.b ();"
+        )),
+    )]);
+    let ended = migrate(&database, files.path());
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(
+        database
+            .values(&format!(
+                "SELECT relname FROM pg_class WHERE relowner = '{role}'::regrole AND relkind = 'r'"
+            ))
+            .await,
+        ["a"]
+    );
+    database
+        .execute(&format!("DROP OWNED BY {role} CASCADE; DROP ROLE {role}"))
+        .await;
+}
+
+#[tokio::test]
 async fn a_file_that_is_half_done_must_not_change() {
     let database = Server::shared().database().await;
     let files = directory(&[("1_a.sql", &stepwise("CREATE TABLE a ();\nSELECT 1 / 0;"))]);
