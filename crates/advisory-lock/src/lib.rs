@@ -9,7 +9,7 @@ use backon::{BackoffBuilder, ConstantBuilder};
 use exit_code::{ExitCode, Failure};
 use sha2::{Digest, Sha256};
 use tokio_postgres::Client;
-use tracing::{Instrument, field, info, info_span};
+use tracing::{Instrument, field, info, info_span, warn};
 
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// While waiting, a line is written this often.
@@ -140,17 +140,26 @@ async fn acquire_in_span(
     Ok(())
 }
 
-/// Gives the lock back before the session ends.
+/// Gives the lock back before the session ends, and warns if something else has done so before.
 pub async fn release(client: &Client, name: &LockName) -> Result<(), LockError> {
-    client
-        .batch_execute(&format!("SELECT pg_advisory_unlock({})", name.key))
-        .await
-        .map_err(|source| name.database_error(source))
+    if !ask(client, name, "pg_advisory_unlock").await? {
+        warn!(
+            "the lock {} was given up by something that ran meanwhile, such as pg_advisory_unlock_all(); another run \
+             may have been at work at the same time",
+            name.name
+        );
+    }
+    Ok(())
 }
 
 async fn try_acquire(client: &Client, name: &LockName) -> Result<bool, LockError> {
+    ask(client, name, "pg_try_advisory_lock").await
+}
+
+/// What one of the server's functions says of the lock.
+async fn ask(client: &Client, name: &LockName, function: &str) -> Result<bool, LockError> {
     let answer = client
-        .simple_query(&format!("SELECT pg_try_advisory_lock({})", name.key))
+        .simple_query(&format!("SELECT {function}({})", name.key))
         .await
         .map_err(|source| name.database_error(source))?;
     Ok(answer.iter().any(|message| match message {

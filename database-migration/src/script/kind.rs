@@ -19,6 +19,8 @@ pub(crate) enum Kind {
     ReturnsToSavepoint,
     /// It would end the transaction that it runs in.
     EndsTransaction,
+    /// It would give up the lock that keeps other runs out.
+    GivesUpLock,
     /// It wants data from the client.
     WantsData,
     /// What it calls may end transactions itself, if it runs in none.
@@ -60,6 +62,11 @@ impl Kind {
             | Stmt::Reset(_)
             | Stmt::ResetRole(_)
             | Stmt::ResetSessionAuth(_) => Self::Setting,
+            Stmt::Discard(discard)
+                if matches!(discard.discard_target(), Some(DiscardTarget::DiscardAll(_))) =>
+            {
+                Self::GivesUpLock
+            }
             Stmt::Call(_) | Stmt::Do(_) => Self::Procedural,
             Stmt::Copy(copy) if wants_data(copy) => Self::WantsData,
             Stmt::CreateIndex(create) if create.concurrently_token().is_some() => {
@@ -75,6 +82,7 @@ impl Kind {
     pub(crate) fn obstacle_in_transaction(&self) -> Option<&'static str> {
         match self {
             Self::EndsTransaction => Some("would end the transaction that the migration runs in"),
+            Self::GivesUpLock => Some(GIVES_UP_LOCK),
             Self::WantsData => Some(WANTS_DATA),
             Self::BuildsIndex(_) | Self::BuildsUnnamedIndex | Self::Outside(_) => Some(
                 "cannot run in a transaction, and the migration runs in one; move it to a migration of its own with \
@@ -91,6 +99,7 @@ impl Kind {
                 "has no place in a migration that runs statement by statement: each that can has a transaction of its \
                  own",
             ),
+            Self::GivesUpLock => Some(GIVES_UP_LOCK),
             Self::WantsData => Some(WANTS_DATA),
             Self::BuildsUnnamedIndex => Some(
                 "names no index; give it a name, by which it is found again if the build is interrupted",
@@ -114,6 +123,9 @@ impl Kind {
         }
     }
 }
+
+const GIVES_UP_LOCK: &str = "would give up the lock that keeps other runs out; use RESET ALL, and DISCARD TEMP, PLANS or \
+                             SEQUENCES, as far as they are needed";
 
 const WANTS_DATA: &str = "wants data from the client, which a migration has none of; use INSERT, or load the data with \
                           database-load";
@@ -141,10 +153,6 @@ fn repeat(statement: &Stmt) -> Option<Repeat> {
             | None => None,
             Some(_) => Some(Repeat::AsIs),
         },
-        Stmt::Discard(discard) => {
-            matches!(discard.discard_target(), Some(DiscardTarget::DiscardAll(_)))
-                .then_some(Repeat::AsIs)
-        }
         Stmt::AlterTable(alter) => alter.actions().find_map(|action| match action {
             AlterTableAction::DetachPartition(detach) => match detach.detach_partition_option() {
                 Some(DetachPartitionOption::DetachConcurrently(option)) => {
@@ -226,7 +234,6 @@ mod tests {
             "DROP DATABASE d;",
             "CREATE TABLESPACE t LOCATION '/t';",
             "DROP TABLESPACE t;",
-            "DISCARD ALL;",
             "ALTER TABLE a DETACH PARTITION b CONCURRENTLY;",
         ] {
             assert_eq!(obstacles(statement), 1, "{statement}");
@@ -234,6 +241,14 @@ mod tests {
             let kind = &script.statements[0].kind;
             assert_eq!(kind.obstacle_without_transaction(), None, "{statement}");
         }
+    }
+
+    #[test]
+    fn what_gives_up_the_lock_has_no_place_at_all() {
+        let script = Script::parse("DISCARD ALL;");
+        let kind = &script.statements[0].kind;
+        assert!(kind.obstacle_in_transaction().is_some());
+        assert!(kind.obstacle_without_transaction().is_some());
     }
 
     #[test]

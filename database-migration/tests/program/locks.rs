@@ -217,6 +217,20 @@ async fn the_record_of_a_migration_without_a_transaction_is_tried_again() {
 }
 
 #[tokio::test]
+async fn a_lock_that_a_migration_gives_up_is_told() {
+    let database = Server::shared().database().await;
+    let files = directory(&[("1_a.sql", "SELECT pg_advisory_unlock_all();")]);
+    let ended = migrate(&database, files.path());
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(
+        ended
+            .stderr
+            .contains("another run may have been at work at the same time"),
+        "{ended:?}"
+    );
+}
+
+#[tokio::test]
 async fn sigterm_cancels_the_statement_and_rolls_back() {
     let database = Server::shared().database().await;
     let files = directory(&[

@@ -589,7 +589,9 @@ async fn what_has_no_place_without_a_transaction_is_found_before_anything_runs()
         ("1_a.sql", "CREATE TABLE a ();"),
         (
             "2_b.sql",
-            &stepwise("BEGIN;\nCREATE INDEX CONCURRENTLY ON a (b);\nCOPY a FROM STDIN;\nCOMMIT;"),
+            &stepwise(
+                "BEGIN;\nCREATE INDEX CONCURRENTLY ON a (b);\nCOPY a FROM STDIN;\nCOMMIT;\nDISCARD ALL;",
+            ),
         ),
         ("3_c.sql", &stepwise("this is no SQL;")),
         ("4_d.sql", "COPY a FROM STDIN;"),
@@ -601,6 +603,7 @@ async fn what_has_no_place_without_a_transaction_is_found_before_anything_runs()
         "2_b.sql:4: CREATE INDEX CONCURRENTLY ON a (b) names no index; give it a name",
         "2_b.sql:5: COPY a FROM STDIN wants data from the client",
         "2_b.sql:6: COMMIT has no place",
+        "2_b.sql:7: DISCARD ALL would give up the lock that keeps other runs out",
         "3_c.sql:2: it runs without a transaction, so its statements have to be told apart",
         "4_d.sql:2: COPY a FROM STDIN wants data from the client",
     ] {
