@@ -21,6 +21,7 @@ pub(super) enum IndexState {
     },
     Valid {
         existing: String,
+        schema: String,
     },
     /// One of that name on another table of the schema.
     OnAnotherTable {
@@ -57,7 +58,8 @@ pub(super) async fn state(
         .rows(&format!(
             "SELECT indexrelid::regclass, indisvalid AND indisready, pg_get_indexdef(indexrelid),
                     (SELECT max(pid) FROM pg_stat_progress_create_index WHERE index_relid = indexrelid),
-                    indrelid = to_regclass({})
+                    indrelid = to_regclass({}),
+                    (SELECT quote_ident(nspname) FROM pg_namespace WHERE pg_namespace.oid = schema)
              FROM {}",
             literal(&index.table),
             found(index)
@@ -73,26 +75,25 @@ pub(super) async fn state(
         _ if text(4).as_deref() == Some("f") => IndexState::OnAnotherTable { existing },
         (Some(_), _, Some(process)) => IndexState::BeingBuilt { process },
         (Some(qualified), Some("f"), None) => IndexState::Invalid { qualified },
-        (Some(_), _, None) => IndexState::Valid { existing },
+        (Some(_), _, None) => IndexState::Valid {
+            existing,
+            schema: text(5).unwrap_or_default(),
+        },
     })
 }
 
 /// Whether the index that is there is the one that the statement would make. The server itself is the judge: it makes
-/// such an index on an empty copy of the table, in a transaction that is rolled back. The copy stands beside the
-/// history, where the role may create tables; not every role may create temporary ones.
+/// such an index on an empty copy of the table, in a transaction that is rolled back. The copy stands in the table's
+/// schema, where a role that builds indexes may create tables, too; not every role may create temporary ones.
 pub(super) async fn is_of_definition(
     session: &Session,
     index: &ConcurrentIndex,
+    schema: &str,
 ) -> Result<bool, SessionError> {
-    let copy = session.location().beside(COPY_SUFFIX);
-    let copied_index = session.location().beside(COPIED_INDEX_SUFFIX);
-    let creation = index.on(
-        &quoted(&format!(
-            "{}{COPIED_INDEX_SUFFIX}",
-            session.location().table
-        )),
-        &copy,
-    );
+    let named = |suffix| quoted(&format!("{}{suffix}", session.location().table));
+    let copy = format!("{schema}.{}", named(COPY_SUFFIX));
+    let copied_index = format!("{schema}.{}", named(COPIED_INDEX_SUFFIX));
+    let creation = index.on(&named(COPIED_INDEX_SUFFIX), &copy);
     let rows = session
         .rows(&format!(
             "BEGIN; CREATE TABLE {copy} (LIKE {}); {creation};
@@ -137,7 +138,7 @@ pub(super) async fn drop_leftovers(session: &Session) -> Result<(), SessionError
 /// The row in `pg_index` of what has the index's name, as something to select from.
 fn found(index: &ConcurrentIndex) -> String {
     format!(
-        "(SELECT pg_index.* FROM pg_class AS indexed
+        "(SELECT pg_index.*, named.relnamespace AS schema FROM pg_class AS indexed
           JOIN pg_class AS named ON named.relnamespace = indexed.relnamespace
             AND named.relname = (parse_ident({}))[1]
           JOIN pg_index ON indexrelid = named.oid

@@ -232,8 +232,10 @@ impl<'run> Stepwise<'run> {
                 index::drop(self.session, &qualified).await?;
                 Ok(Readiness::Needed)
             }
-            IndexState::Valid { existing } if self.is_content_with_existing(index, definition) => {
-                if index::is_of_definition(self.session, definition).await? {
+            IndexState::Valid { existing, schema }
+                if self.is_content_with_existing(index, definition) =>
+            {
+                if index::is_of_definition(self.session, definition, &schema).await? {
                     let text = self
                         .change
                         .script

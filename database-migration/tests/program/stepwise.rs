@@ -194,6 +194,30 @@ async fn an_index_that_the_server_has_finished_alone_counts_as_done() {
 }
 
 #[tokio::test]
+async fn an_index_is_compared_by_the_role_that_the_migration_has_set() {
+    let database = Server::shared().database().await;
+    let role = format!("{}_owner", database.name());
+    database
+        .execute(&format!(
+            "CREATE ROLE {role}; CREATE SCHEMA \"S\" AUTHORIZATION {role};
+             CREATE TABLE \"S\".a (b int); CREATE INDEX i ON \"S\".a (b); ALTER TABLE \"S\".a OWNER TO {role}"
+        ))
+        .await;
+    let files = directory(&[(
+        "1_a.sql",
+        &stepwise(&format!(
+            "SET ROLE {role};\nSET search_path = \"S\";\nCREATE INDEX CONCURRENTLY IF NOT EXISTS i ON a (b);"
+        )),
+    )]);
+    let ended = migrate(&database, files.path());
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(versions(&database).await, ["1"]);
+    database
+        .execute(&format!("DROP OWNED BY {role}; DROP ROLE {role}"))
+        .await;
+}
+
+#[tokio::test]
 async fn an_index_of_another_definition_is_never_taken_for_ours() {
     let database = Server::shared().database().await;
     database
