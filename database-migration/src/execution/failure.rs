@@ -160,12 +160,12 @@ impl ApplyError {
     fn at(change: &Change<'_>, offset: Option<usize>) -> Self {
         let path = change.path.display();
         let (place, excerpt) = match offset.map(|offset| locate(change.script.sql, offset)) {
-            Some((line, column, text)) => {
+            Some((line, before, text)) => {
                 let number = (change.first_line + line).to_string();
                 let margin = " ".repeat(number.len());
-                let indent = " ".repeat(column);
+                let indent = blank(before);
                 (
-                    format!("{path}:{number}:{}", column + 1),
+                    format!("{path}:{number}:{}", before.chars().count() + 1),
                     Some(format!("  {number} | {text}\n  {margin} | {indent}^")),
                 )
             }
@@ -223,14 +223,20 @@ fn offset_of_character(sql: &str, position: usize) -> usize {
         .map_or(sql.len(), |(offset, _)| offset)
 }
 
-/// The line, counted from 0, the column in it, counted from 0, and the text of the line at an offset.
-fn locate(sql: &str, offset: usize) -> (usize, usize, &str) {
+/// What is as wide as a text, and shows nothing.
+fn blank(text: &str) -> String {
+    text.chars()
+        .map(|character| if character == '\t' { '\t' } else { ' ' })
+        .collect()
+}
+
+/// The line, counted from 0, what stands before the offset in it, and its text.
+fn locate(sql: &str, offset: usize) -> (usize, &str, &str) {
     let before = &sql[..offset];
     let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
     let line = before.matches('\n').count();
-    let column = sql[line_start..offset].chars().count();
     let text = sql[line_start..].lines().next().unwrap_or_default();
-    (line, column, text)
+    (line, &sql[line_start..offset], text)
 }
 
 #[cfg(test)]
@@ -244,8 +250,8 @@ mod tests {
         let sql = "CREATE TABLE ä (\n    id nosuchtype\n);";
         let position = sql.chars().position(|character| character == 'n').unwrap() + 1;
         let located = |position| locate(sql, offset_of_character(sql, position));
-        assert_eq!(located(position), (1, 7, "    id nosuchtype"));
-        assert_eq!(located(1), (0, 0, "CREATE TABLE ä ("));
-        assert_eq!(located(1000), (2, 2, ");"));
+        assert_eq!(located(position), (1, "    id ", "    id nosuchtype"));
+        assert_eq!(located(1), (0, "", "CREATE TABLE ä ("));
+        assert_eq!(located(1000), (2, ");", ");"));
     }
 }

@@ -115,6 +115,9 @@ async fn phase(connection: &Connection, process: i32) -> Option<Phase> {
                  SELECT pid, phase, heap_blks_scanned, heap_blks_total, 'blocks' FROM pg_stat_progress_cluster
                  UNION ALL
                  SELECT pid, phase, sample_blks_scanned, sample_blks_total, 'blocks' FROM pg_stat_progress_analyze
+                 UNION ALL
+                 SELECT pid, tuples_processed || ' rows copied', bytes_processed, bytes_total, 'bytes'
+                 FROM pg_stat_progress_copy
              ) AS progress (pid, phase, done, total, unit)
              WHERE pid = {process}"
         ))

@@ -301,6 +301,36 @@ async fn a_failed_migration_is_shown_in_its_place_and_rolled_back() {
 }
 
 #[tokio::test]
+async fn the_marker_stands_below_its_place_in_a_line_with_tabs() {
+    let database = Server::shared().database().await;
+    let files = directory(&[("1_a.sql", "CREATE TABLE a (\n\tid\tnosuchtype);")]);
+    let ended = migrate(&database, files.path());
+    let expected = "1_a.sql:3:5: type \"nosuchtype\" does not exist (SQLSTATE 42704)\n\
+                    \x20 3 | \tid\tnosuchtype);\n\
+                    \x20   | \t  \t^\n";
+    assert!(ended.stderr.contains(expected), "{}", ended.stderr);
+}
+
+#[tokio::test]
+async fn it_is_told_how_far_a_long_copy_is() {
+    let database = Server::shared().database().await;
+    let files = directory(&[(
+        "1_a.sql",
+        "CREATE TABLE a (b int);\nCOPY a FROM PROGRAM 'echo 1; sleep 7';",
+    )]);
+    let ended = migrate(&database, files.path());
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let told = ended
+        .stdout
+        .lines()
+        .find(|line| line.contains("has been running for"));
+    assert!(
+        told.is_some_and(|line| line.contains("rows copied")),
+        "{ended:?}"
+    );
+}
+
+#[tokio::test]
 async fn a_connection_that_is_lost_leaves_open_what_was_committed() {
     let database = Server::shared().database().await;
     let files = directory(&[
