@@ -54,7 +54,10 @@ pub enum LockError {
         holder: String,
     },
     /// The server's answer to the attempt.
-    #[error("the lock {name} could not be asked for: {source}")]
+    #[error(
+        "the lock {name} could not be asked for: {}",
+        connection::describe(source)
+    )]
     Database {
         /// What the lock protects.
         name: String,

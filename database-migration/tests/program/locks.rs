@@ -231,6 +231,34 @@ async fn a_lock_that_a_migration_gives_up_is_told() {
 }
 
 #[tokio::test]
+async fn a_lock_that_may_not_be_asked_for_is_told_in_the_words_of_the_server() {
+    let database = Server::shared().database().await;
+    let role = format!("{}_plain", database.name());
+    database
+        .execute(&format!(
+            "REVOKE EXECUTE ON FUNCTION pg_try_advisory_lock(int8) FROM PUBLIC;
+             CREATE ROLE {role} LOGIN PASSWORD 'secret'; GRANT ALL ON SCHEMA public TO {role}"
+        ))
+        .await;
+    let files = directory(&[("1_a.sql", "CREATE TABLE a ();")]);
+    let ended = run(program(&database)
+        .env("DB_USER", &role)
+        .env("DB_PASSWORD", "secret")
+        .arg("--migrations")
+        .arg(files.path()));
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(
+        ended.stderr.contains(
+            "could not be asked for: permission denied for function pg_try_advisory_lock (SQLSTATE 42501)"
+        ),
+        "{ended:?}"
+    );
+    database
+        .execute(&format!("DROP OWNED BY {role}; DROP ROLE {role}"))
+        .await;
+}
+
+#[tokio::test]
 async fn sigterm_cancels_the_statement_and_rolls_back() {
     let database = Server::shared().database().await;
     let files = directory(&[
