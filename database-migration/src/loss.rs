@@ -3,7 +3,8 @@
 use std::fmt;
 
 use squawk_syntax::ast::{
-    AlterTableAction, AstNode, Delete, DropBehavior, Stmt, WhereClauseOrCurrentOf,
+    AlterColumnOption, AlterTableAction, AlterTypeAction, AstNode, Delete, DropBehavior,
+    RelationName, Stmt, Update, WhereClauseOrCurrentOf,
 };
 use squawk_syntax::{SourceFile, SyntaxKind};
 
@@ -205,11 +206,29 @@ async fn value(session: &Session, query: &str) -> Option<String> {
 }
 
 fn of(statement: &Stmt) -> Vec<Danger> {
+    let mut dangers = defined(statement);
+    // What stands in a definition is not run.
+    if !matches!(
+        statement,
+        Stmt::CreateFunction(_) | Stmt::CreateProcedure(_) | Stmt::CreateRule(_)
+    ) {
+        dangers.extend(written(statement));
+    }
+    dangers
+}
+
+/// What goes with a change of definitions, or is not told by the statement.
+fn defined(statement: &Stmt) -> Vec<Danger> {
     match statement {
         Stmt::DropTable(drop) => drop
             .table_name_refs()
             .map(|table| all_rows("table", &text(&table)))
             .collect(),
+        Stmt::Truncate(truncate)
+            if matches!(truncate.drop_behavior(), Some(DropBehavior::Cascade(_))) =>
+        {
+            vec![untold(statement)]
+        }
         Stmt::Truncate(truncate) => truncate
             .table_list()
             .into_iter()
@@ -228,20 +247,30 @@ fn of(statement: &Stmt) -> Vec<Danger> {
             alter
                 .actions()
                 .filter_map(|action| match action {
-                    AlterTableAction::DropColumn(drop) => drop.column_name_ref(),
+                    AlterTableAction::DropColumn(drop) => Some(("column", drop.column_name_ref()?)),
+                    AlterTableAction::AlterColumn(alter) => match alter.option()? {
+                        AlterColumnOption::SetType(_) => Some((
+                            "what another type does not hold of column",
+                            alter.column_name_ref()?,
+                        )),
+                        _ => None,
+                    },
                     _ => None,
                 })
-                .map(|column| {
+                .map(|(kind, column)| {
                     let column = text(&column);
                     Danger::new(
-                        format!("column {column} of table {table}"),
+                        format!("{kind} {column} of table {table}"),
                         table.clone(),
                         Some(format!("{column} IS NOT NULL")),
                     )
                 })
                 .collect()
         }
-        Stmt::Delete(delete) => vec![deleted(delete)],
+        Stmt::AlterType(alter) => match alter.action() {
+            Some(AlterTypeAction::AlterTypeAttributeActionList(_)) => vec![untold(statement)],
+            _ => Vec::new(),
+        },
         Stmt::DropSchema(drop) => cascade(drop.drop_behavior().as_ref(), statement),
         Stmt::DropType(drop) => cascade(drop.drop_behavior().as_ref(), statement),
         Stmt::DropDomain(drop) => cascade(drop.drop_behavior().as_ref(), statement),
@@ -253,24 +282,58 @@ fn of(statement: &Stmt) -> Vec<Danger> {
     }
 }
 
-fn deleted(delete: &Delete) -> Danger {
-    let table = delete
-        .relation_name()
+/// The rows that a statement deletes or overwrites, wherever in it that stands.
+fn written(statement: &Stmt) -> Vec<Danger> {
+    let mut dangers = Vec::new();
+    for node in statement.syntax().descendants() {
+        // What the condition names besides the table's own columns is not there when the rows are counted.
+        let is_alone = node == *statement.syntax();
+        if let Some(delete) = Delete::cast(node.clone()) {
+            let is_plain = is_alone
+                && delete.using_clause().is_none()
+                && delete.with_clause().is_none()
+                && delete.alias().is_none();
+            let condition = delete.where_clause_or_current_of();
+            dangers.push(hit("rows", delete.relation_name(), condition, is_plain));
+        } else if let Some(update) = Update::cast(node.clone()) {
+            let is_plain = is_alone
+                && update.from_clause().is_none()
+                && update.with_clause().is_none()
+                && update.alias().is_none();
+            let condition = update.where_clause_or_current_of();
+            dangers.push(hit("values", update.relation_name(), condition, is_plain));
+        } else if matches!(
+            node.kind(),
+            SyntaxKind::MERGE_DELETE
+                | SyntaxKind::MERGE_UPDATE
+                | SyntaxKind::CONFLICT_DO_UPDATE_SET
+        ) {
+            dangers.push(untold(statement));
+        }
+    }
+    dangers.dedup();
+    dangers
+}
+
+/// What happens to the rows that a condition chooses; it can be counted where that is plain.
+fn hit(
+    kind: &str,
+    relation: Option<RelationName>,
+    condition: Option<WhereClauseOrCurrentOf>,
+    is_plain: bool,
+) -> Danger {
+    let table = relation
         .and_then(|relation| relation.relation_name_ref())
         .map(|table| text(&table))
         .unwrap_or_default();
-    let condition = match delete.where_clause_or_current_of() {
+    let condition = match condition {
         None => Some(None),
         Some(WhereClauseOrCurrentOf::WhereClause(clause)) => {
             clause.expr().map(|condition| Some(text(&condition)))
         }
         Some(_) => None,
     };
-    // What the condition names besides the table's own columns is not there when the rows are counted.
-    let is_plain = delete.using_clause().is_none()
-        && delete.with_clause().is_none()
-        && delete.alias().is_none();
-    let what = format!("rows of table {table}");
+    let what = format!("{kind} of table {table}");
     match condition.filter(|_| is_plain) {
         Some(condition) => Danger::new(what, table, condition),
         None => Danger::untold(what),
@@ -354,7 +417,49 @@ mod tests {
     }
 
     #[test]
+    fn what_overwrites_values_is_found() {
+        assert_eq!(
+            told(
+                "UPDATE a SET b = 1 WHERE c > 0; UPDATE a SET b = 1; UPDATE a SET b = c.b FROM c;
+                 ALTER TABLE a ALTER COLUMN b TYPE date USING b::date;"
+            ),
+            [
+                "values of table a: a where c > 0",
+                "values of table a: a",
+                "values of table a",
+                "what another type does not hold of column b of table a: a where b IS NOT NULL",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_stands_inside_a_statement_is_found() {
+        for (sql, expected) in [
+            (
+                "WITH gone AS (DELETE FROM a RETURNING *) INSERT INTO b SELECT * FROM gone;",
+                "rows of table a",
+            ),
+            (
+                "WITH gone AS (UPDATE a SET b = 1 RETURNING *) SELECT * FROM gone;",
+                "values of table a",
+            ),
+            ("EXPLAIN ANALYZE DELETE FROM a;", "rows of table a"),
+        ] {
+            assert_eq!(told(sql), [expected], "{sql}");
+        }
+    }
+
+    #[test]
     fn what_cannot_be_told_is_a_danger() {
+        for sql in [
+            "TRUNCATE a CASCADE",
+            "ALTER TYPE t DROP ATTRIBUTE b",
+            "MERGE INTO a USING b ON a.x = b.x WHEN MATCHED THEN DELETE",
+            "INSERT INTO a VALUES (1) ON CONFLICT (b) DO UPDATE SET c = 1",
+        ] {
+            let expected = format!("whatever {sql} takes with it");
+            assert_eq!(told(&format!("{sql};")), [expected], "{sql}");
+        }
         assert_eq!(
             told("DROP SCHEMA s CASCADE;"),
             ["whatever DROP SCHEMA s CASCADE takes with it"]
@@ -367,8 +472,11 @@ mod tests {
     fn what_holds_no_rows_of_its_own_is_none() {
         for sql in [
             "DROP INDEX i; DROP VIEW v; DROP MATERIALIZED VIEW m; DROP SEQUENCE s; DROP FUNCTION f;",
-            "DROP SCHEMA s; DROP TYPE t; ALTER TABLE a DROP CONSTRAINT c; UPDATE a SET b = 1;",
-            "ALTER TABLE a ADD COLUMN b int;",
+            "DROP SCHEMA s; DROP TYPE t; ALTER TABLE a DROP CONSTRAINT c;",
+            "ALTER TABLE a ADD COLUMN b int; ALTER TABLE a ALTER COLUMN b SET DEFAULT 1;",
+            "ALTER TYPE t RENAME VALUE 'a' TO 'b'; INSERT INTO a VALUES (1) ON CONFLICT DO NOTHING;",
+            "CREATE RULE r AS ON INSERT TO a DO ALSO DELETE FROM b;",
+            "MERGE INTO a USING b ON a.x = b.x WHEN NOT MATCHED THEN INSERT VALUES (b.x);",
         ] {
             assert_eq!(told(sql), [""; 0], "{sql}");
         }

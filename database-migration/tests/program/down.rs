@@ -207,6 +207,31 @@ async fn what_is_only_found_under_its_name_later_is_not_taken_for_empty() {
 }
 
 #[tokio::test]
+async fn what_overwrites_values_is_asked_about() {
+    let database = Server::shared().database().await;
+    let files = reversible(&[(
+        "1_a.sql",
+        "CREATE TABLE a (b int, c text); INSERT INTO a VALUES (1, 'x'), (2, NULL);",
+        "UPDATE a SET b = 0 WHERE b > 1;
+         ALTER TABLE a ALTER COLUMN c TYPE varchar(1) USING left(c, 1);
+         WITH gone AS (DELETE FROM a RETURNING b) SELECT count(*) FROM gone;",
+    )]);
+    assert_eq!(migrate(&database, files.path()).code, Some(0));
+    let ended = down(&database, &["--steps", "1"]);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(
+        ended.stderr.contains(
+            "this would destroy:\n  \
+             values of table a, 1 row\n  \
+             what another type does not hold of column c of table a, 1 row\n  \
+             rows of table a, rows not counted\n\
+             nothing was changed"
+        ),
+        "{ended:?}"
+    );
+}
+
+#[tokio::test]
 async fn what_nothing_undoes_is_named_before_anything_runs() {
     let database = Server::shared().database().await;
     let files = reversible(&[
