@@ -60,9 +60,7 @@ async fn again(
         return Err(TargetError::NothingApplied.into());
     };
     let file = set
-        .files()
-        .iter()
-        .find(|file| file.version == newest.version())
+        .file(newest.version())
         .ok_or(TargetError::NoFile(newest.version()))?;
     let change = Change::up(file);
     let obstacles = change.obstacles();

@@ -105,10 +105,7 @@ async fn corrections(
     let records = history::records(&database.session, i64::MIN).await?;
     let mut corrections = Vec::new();
     for (applied, record) in database.history.iter().zip(&records) {
-        let file = set
-            .files()
-            .iter()
-            .find(|file| file.version == applied.version());
+        let file = set.file(applied.version());
         match file {
             Some(file) if !file.is(applied) => corrections.push(Correction {
                 words: format!(

@@ -37,7 +37,7 @@ pub struct StatusReport {
 pub struct MigrationStatus {
     /// Its version.
     pub version: i64,
-    /// Its name, as the history has it if it does.
+    /// Its name, as the history has it if it does; empty where neither history nor files know it.
     pub name: String,
     /// Its state.
     pub state: State,
@@ -207,11 +207,16 @@ async fn report(
         migrations.insert(version, of_file(file, state));
     }
     for unfinished in &database.unfinished {
-        if let Some(status) = migrations.get_mut(&unfinished.version) {
-            interrupt(status, unfinished);
-        }
+        let status = migrations.entry(unfinished.version);
+        interrupt(
+            status.or_insert_with(|| of_nothing(unfinished.version)),
+            unfinished,
+        );
     }
 
+    let is_known = |version| {
+        set.file(version).is_some() || history.iter().any(|applied| applied.version() == version)
+    };
     let rules = database.rules();
     let report = StatusReport {
         database: database.name().to_owned(),
@@ -219,9 +224,11 @@ async fn report(
         current: history.last().map(Applied::version),
         pending: migrations
             .values()
-            .filter(|status| {
-                matches!(status.state, State::Pending | State::Interrupted)
-                    || (rules.out_of_order && status.state == State::OutOfOrder)
+            .filter(|status| match status.state {
+                State::Pending => true,
+                State::Interrupted => is_known(status.version),
+                State::OutOfOrder => rules.out_of_order,
+                _ => false,
             })
             .count(),
         migrations: migrations.into_values().collect(),
@@ -270,6 +277,23 @@ fn of_file(file: &MigrationFile, state: State) -> MigrationStatus {
         program_version: None,
         trace_id: None,
         reversible: file.down.is_some(),
+        down_changed: false,
+        finished_statements: None,
+    }
+}
+
+/// Of a version that neither files nor history hold.
+fn of_nothing(version: i64) -> MigrationStatus {
+    MigrationStatus {
+        version,
+        name: String::new(),
+        state: State::Interrupted,
+        applied_on: None,
+        duration_ms: None,
+        applied_by: None,
+        program_version: None,
+        trace_id: None,
+        reversible: false,
         down_changed: false,
         finished_statements: None,
     }

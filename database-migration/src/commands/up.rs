@@ -11,7 +11,7 @@ use tracing::{info, warn};
 use crate::database::{self, Database, position};
 use crate::error::MigrationError;
 use crate::execution::Change;
-use crate::files::{FileError, MigrationFile, MigrationSet};
+use crate::files::{Direction, FileError, MigrationFile, MigrationSet};
 use crate::history::Applied;
 use crate::plan::Plan;
 use crate::settings::MigrationSettings;
@@ -93,7 +93,13 @@ async fn bring_up(
         for file in &plan.pending {
             info!("would apply {} {}", file.version, file.name);
         }
-        let summary = summary(&database, &plan, plan.pending.len(), plan.current.clone());
+        let summary = summary(
+            &database,
+            set,
+            &plan,
+            plan.pending.len(),
+            plan.current.clone(),
+        );
         if !options.dry_run {
             database.complete_description().await;
         }
@@ -116,7 +122,7 @@ async fn bring_up(
     } else {
         database.keep_description().await;
     }
-    let summary = summary(&database, &plan, plan.pending.len(), current);
+    let summary = summary(&database, set, &plan, plan.pending.len(), current);
     database.unlock().await?;
     Ok(summary)
 }
@@ -181,12 +187,28 @@ async fn apply(
     Ok(current)
 }
 
+/// An older program has no file of what a newer one has begun.
+fn warn_of_unfinished(database: &Database, set: &MigrationSet) {
+    for unfinished in &database.unfinished {
+        let version = unfinished.version;
+        if unfinished.direction == Direction::Up && set.file(version).is_none() {
+            warn!(
+                "version {version} was being applied when that was interrupted, after {} of its statements, and there \
+                 is no file for it; database-migration up of the program that has the file finishes it",
+                unfinished.finished
+            );
+        }
+    }
+}
+
 fn summary(
     database: &Database,
+    set: &MigrationSet,
     plan: &Plan<'_>,
     applied: usize,
     current: Option<Applied>,
 ) -> Summary {
+    warn_of_unfinished(database, set);
     let ahead = plan.ahead.len();
     for tolerated in &plan.tolerated {
         warn!("{tolerated}");

@@ -47,10 +47,7 @@ async fn check(mut database: Database, set: &MigrationSet) -> Result<String, Mig
     };
 
     for record in history::records(session, i64::MIN).await? {
-        let file = set
-            .files()
-            .iter()
-            .find(|file| file.version == record.version);
+        let file = set.file(record.version);
         if let Some(file) = file
             && file.down.as_ref().map(kept).as_deref() != record.down_sql.as_deref()
         {

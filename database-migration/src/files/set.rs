@@ -47,6 +47,15 @@ impl MigrationSet {
         &self.files
     }
 
+    /// The migration of that version.
+    #[must_use]
+    pub fn file(&self, version: i64) -> Option<&MigrationFile> {
+        let found = self
+            .files
+            .binary_search_by_key(&version, |file| file.version);
+        found.ok().map(|index| &self.files[index])
+    }
+
     fn from_entries(
         mut entries: Vec<Entry>,
         mut problems: Vec<Problem>,

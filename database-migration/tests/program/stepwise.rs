@@ -711,3 +711,35 @@ async fn a_finished_index_is_waited_for_while_its_table_is_locked() {
         "{ended:?}"
     );
 }
+
+#[tokio::test]
+async fn an_older_program_says_what_a_newer_one_has_left_half_done() {
+    let database = Server::shared().database().await;
+    let older = directory(&[("1_a.sql", "CREATE TABLE a ();")]);
+    let newer = directory(&[
+        ("1_a.sql", "CREATE TABLE a ();"),
+        ("2_b.sql", &stepwise("CREATE TABLE b ();\nSELECT 1 / 0;")),
+    ]);
+    assert_eq!(migrate(&database, newer.path()).code, Some(1));
+    let ended = migrate(&database, older.path());
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(
+        ended.stderr.contains(
+            "warning: version 2 was being applied when that was interrupted, after 1 of its statements, and there is \
+             no file for it; database-migration up of the program that has the file finishes it"
+        ),
+        "{ended:?}"
+    );
+    let ended = run(program(&database)
+        .args(["status", "--format", "json", "--exit-code", "--migrations"])
+        .arg(older.path()));
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let document: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
+    let left = &document["migrations"][1];
+    assert_eq!(left["version"], 2);
+    assert_eq!(left["state"], "interrupted");
+    assert_eq!(left["finished_statements"], 1);
+
+    let ended = migrate(&database, newer.path());
+    assert!(!ended.stderr.contains("there is no file"), "{ended:?}");
+}
