@@ -11,7 +11,7 @@ use tracing::{info, warn};
 
 use crate::catalog;
 use crate::error::MigrationError;
-use crate::execution::{Change, Unfinished, execute, unfinished};
+use crate::execution::{Change, Unfinished, execute, kept, unfinished};
 use crate::files::{Direction, MigrationSet};
 use crate::history::{self, Applied};
 use crate::metrics;
@@ -274,6 +274,26 @@ impl Database {
             Some(unfinished) => Err(UnfinishedError(unfinished.clone())),
             None => Ok(()),
         }
+    }
+
+    /// Names the files that undo what is applied in another way than the history.
+    pub(crate) async fn warn_of_changed_downs(
+        &self,
+        set: &MigrationSet,
+    ) -> Result<(), MigrationError> {
+        for record in history::records(&self.session, i64::MIN).await? {
+            if let Some(file) = set.file(record.version)
+                && file.down.as_ref().map(kept).as_deref() != record.down_sql.as_deref()
+            {
+                warn!(
+                    "{}: what undoes version {} is another thing in the history, which down follows; \
+                     database-migration repair takes over the file's",
+                    file.path.display(),
+                    file.version
+                );
+            }
+        }
+        Ok(())
     }
 
     /// Creates the history if it is not there. Only to be called by the holder of the lock.

@@ -116,6 +116,9 @@ async fn bring_up(
     database.require_no_unfinished_down()?;
     let plan = self::plan(&mut database, set, options)?;
     prepared.add(&plan.pending).await?;
+    if plan.current.is_some() && !plan.pending.is_empty() {
+        database.warn_of_changed_downs(set).await?;
+    }
     let current = apply(&database, &plan, &prepared).await?;
     if plan.pending.is_empty() {
         database.complete_description().await;

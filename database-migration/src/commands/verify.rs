@@ -3,14 +3,12 @@
 use std::fmt::Display;
 
 use shutdown::Shutdown;
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 use crate::catalog::{self, Incomplete};
 use crate::database::{self, Database};
 use crate::error::MigrationError;
-use crate::execution::kept;
 use crate::files::MigrationSet;
-use crate::history;
 use crate::plan::Plan;
 use crate::settings::MigrationSettings;
 
@@ -46,19 +44,7 @@ async fn check(mut database: Database, set: &MigrationSet) -> Result<String, Mig
         }
     };
 
-    for record in history::records(session, i64::MIN).await? {
-        let file = set.file(record.version);
-        if let Some(file) = file
-            && file.down.as_ref().map(kept).as_deref() != record.down_sql.as_deref()
-        {
-            warn!(
-                "{}: what undoes version {} is another thing in the history, which down follows; \
-                 database-migration repair takes over the file's",
-                file.path.display(),
-                file.version
-            );
-        }
-    }
+    database.warn_of_changed_downs(set).await?;
     let history = std::mem::take(&mut database.history);
     let disagreement = Plan::new(set, history, database.rules()).err();
     tell("files and history agree", words(disagreement.as_slice()));

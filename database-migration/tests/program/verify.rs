@@ -160,6 +160,37 @@ async fn another_services_schema_is_none_of_our_business() {
     assert_eq!(verify("two").code, Some(4));
 }
 
+const DOWN_IS_ANOTHER: &str = "2_b.sql: what undoes version 2 is another thing in the history, which down follows; \
+     database-migration repair takes over the file's";
+
+#[tokio::test]
+async fn a_changed_down_section_is_a_warning() {
+    let database = Server::shared().database().await;
+    let files = directory(&[
+        (
+            "1_a.sql",
+            "CREATE TABLE a ();\n-- +++++ DOWN\nDROP TABLE a;",
+        ),
+        ("2_b.sql", "CREATE TABLE b ();"),
+    ]);
+    assert_eq!(migrate(&database, files.path()).code, Some(0));
+    write(
+        files.path(),
+        "2_b.sql",
+        "CREATE TABLE b ();\n-- +++++ DOWN\nDROP TABLE b;",
+    );
+    let ended = command(&database, files.path(), &["verify"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.stderr.contains(DOWN_IS_ANOTHER), "{ended:?}");
+    assert!(!ended.stderr.contains("1_a.sql"), "{ended:?}");
+
+    write(files.path(), "3_c.sql", "CREATE TABLE c ();");
+    let ended = migrate(&database, files.path());
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.stderr.contains(DOWN_IS_ANOTHER), "{ended:?}");
+    assert!(!ended.stderr.contains("1_a.sql"), "{ended:?}");
+}
+
 #[tokio::test]
 async fn repair_takes_over_what_the_files_say() {
     let database = Server::shared().database().await;
@@ -179,6 +210,9 @@ async fn repair_takes_over_what_the_files_say() {
         "2_b.sql",
         "CREATE TABLE b ();\n-- +++++ DOWN\nDROP TABLE b;",
     );
+    let ended = command(&database, files.path(), &["verify"]);
+    assert_eq!(ended.code, Some(4), "{ended:?}");
+    assert!(ended.stderr.contains(DOWN_IS_ANOTHER), "{ended:?}");
     std::fs::remove_file(files.path().join("3_c.sql")).unwrap();
     assert_eq!(migrate(&database, files.path()).code, Some(4));
 
