@@ -146,6 +146,12 @@ pub enum HistoryError {
         /// The user.
         user: String,
     },
+    /// The schema that was named for the history does not exist.
+    #[error("the schema {schema}, where the history is to be, does not exist")]
+    NoSuchSchema {
+        /// Its name.
+        schema: String,
+    },
     /// A table of that name is there, but not ours.
     #[error(
         "the table {table} has the columns {}, not those of a history of database-migration",
@@ -180,7 +186,9 @@ impl Failure for HistoryError {
     fn exit_code(&self) -> ExitCode {
         match self {
             Self::ForeignLayout { .. } | Self::UnreadableRow { .. } => ExitCode::Disagreement,
-            Self::NoSchema { .. } | Self::Database(_) => ExitCode::Failed,
+            Self::NoSchema { .. } | Self::NoSuchSchema { .. } | Self::Database(_) => {
+                ExitCode::Failed
+            }
         }
     }
 
@@ -190,6 +198,9 @@ impl Failure for HistoryError {
                 "create the schema, set the role's search_path, or name the schema in MIGRATION_TABLE"
                     .to_owned(),
             ),
+            Self::NoSuchSchema { .. } => {
+                Some("create the schema, or name another one in MIGRATION_TABLE".to_owned())
+            }
             Self::ForeignLayout { .. } => Some(
                 "name another table in MIGRATION_TABLE, or take the history over with database-migration adopt"
                     .to_owned(),
@@ -229,8 +240,13 @@ pub(crate) async fn find(
     let schema = rows
         .first()
         .and_then(|row| row.get::<_, Option<String>>(1))
-        .ok_or_else(|| HistoryError::NoSchema {
-            user: user.to_owned(),
+        .ok_or_else(|| match &name.schema {
+            Some(schema) => HistoryError::NoSuchSchema {
+                schema: schema.clone(),
+            },
+            None => HistoryError::NoSchema {
+                user: user.to_owned(),
+            },
         })?;
     let columns: Vec<String> = rows.iter().filter_map(|row| row.get(2)).collect();
     Ok(Location {

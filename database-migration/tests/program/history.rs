@@ -227,3 +227,36 @@ async fn rules_about_files_can_be_relaxed() {
     );
     assert_eq!(versions(&database).await, ["1", "2", "3"]);
 }
+
+#[tokio::test]
+async fn a_schema_that_is_not_there_is_told_from_a_path_that_names_none() {
+    let database = Server::shared().database().await;
+    let files = directory(&[("1_a.sql", "CREATE TABLE a ();")]);
+    let up = |table: &str| {
+        let ended = run(program(&database)
+            .env("MIGRATION_TABLE", table)
+            .arg("--migrations")
+            .arg(files.path()));
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        ended.stderr
+    };
+    let told = up("menu.history");
+    assert!(
+        told.contains(
+            "the schema menu, where the history is to be, does not exist\n  \
+             next: create the schema, or name another one in MIGRATION_TABLE"
+        ),
+        "{told}"
+    );
+    database
+        .execute(&format!(
+            "ALTER DATABASE {} SET search_path = nowhere",
+            database.name()
+        ))
+        .await;
+    let told = up("history");
+    assert!(
+        told.contains("the search_path of user postgres names no schema that exists"),
+        "{told}"
+    );
+}
