@@ -260,3 +260,83 @@ async fn a_schema_that_is_not_there_is_told_from_a_path_that_names_none() {
         "{told}"
     );
 }
+
+#[tokio::test]
+async fn a_role_that_owns_nothing_but_its_schema_can_do_all_of_it() {
+    let database = Server::shared().database().await;
+    let role = format!("{}_owner", database.name());
+    database
+        .execute(&format!(
+            "CREATE ROLE {role} LOGIN PASSWORD 'secret' NOSUPERUSER NOCREATEDB NOCREATEROLE;
+             CREATE SCHEMA menu AUTHORIZATION {role};
+             REVOKE ALL ON SCHEMA public FROM PUBLIC;
+             REVOKE CREATE, TEMPORARY ON DATABASE {name} FROM PUBLIC;
+             ALTER ROLE {role} IN DATABASE {name} SET search_path = menu",
+            name = database.name()
+        ))
+        .await;
+    let files = directory(&[
+        (
+            "1_a.sql",
+            "CREATE TYPE mood AS ENUM ('glad');
+             CREATE TABLE a (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, mood mood, b text);
+             CREATE VIEW v AS SELECT id FROM a;
+             CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+             CREATE TRIGGER t BEFORE UPDATE ON a FOR EACH ROW EXECUTE FUNCTION f();
+             INSERT INTO a (b) VALUES ('x');
+             \n-- +++++ DOWN\nDROP VIEW v; DROP TABLE a; DROP FUNCTION f; DROP TYPE mood;",
+        ),
+        (
+            "2_i.sql",
+            "-- Transaction: none\nCREATE INDEX CONCURRENTLY IF NOT EXISTS i ON a (b);\nVACUUM a;\n\
+             -- +++++ DOWN\n-- Transaction: none\nDROP INDEX CONCURRENTLY i;",
+        ),
+    ]);
+    let command = |arguments: &[&str]| {
+        let ended = run(program(&database)
+            .env("DB_USER", &role)
+            .env("DB_PASSWORD", "secret")
+            .env("MIGRATIONS_DIR", files.path())
+            .args(arguments));
+        assert_eq!(ended.code, Some(0), "{arguments:?}: {ended:?}");
+        assert!(!ended.stderr.contains("permission denied"), "{ended:?}");
+        ended
+    };
+    command(&["up", "--to", "1"]);
+    // An index that somebody has built before is compared with the one that is wanted.
+    database.execute("CREATE INDEX i ON menu.a (b)").await;
+    command(&["up"]);
+    command(&["status", "--exit-code"]);
+    command(&["verify"]);
+    command(&["plan"]);
+    write(
+        files.path(),
+        "3_c.sql",
+        "CREATE TABLE c ();\n-- +++++ DOWN\nDROP TABLE c;",
+    );
+    command(&["up"]);
+    command(&["redo"]);
+    database
+        .execute("ALTER TABLE menu.a ADD COLUMN by_hand int")
+        .await;
+    command(&["repair"]);
+    command(&["verify"]);
+    command(&["down", "--to", "0", "--allow-data-loss"]);
+    command(&["baseline", "--to", "3"]);
+    command(&["down", "--to", "3"]);
+    database
+        .execute(&format!(
+            "DROP TABLE menu.refinery_schema_history;
+             CREATE TABLE menu.schema_migrations (version bigint PRIMARY KEY, dirty boolean NOT NULL);
+             INSERT INTO menu.schema_migrations VALUES (3, false);
+             ALTER TABLE menu.schema_migrations OWNER TO {role}"
+        ))
+        .await;
+    command(&["adopt"]);
+    command(&["verify"]);
+    let elsewhere = "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace";
+    assert_eq!(database.value(elsewhere).await, "0");
+    database
+        .execute(&format!("DROP OWNED BY {role}; DROP ROLE {role}"))
+        .await;
+}
