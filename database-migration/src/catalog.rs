@@ -15,8 +15,12 @@ use crate::sql::literal;
 const SUFFIX: &str = "_catalog";
 
 /// Selects the objects of the schema with their definitions, except for the `{tables}` of ours in the `{schema}` of the
-/// history.
+/// history. With it changes [`LAYOUT`].
 const DESCRIPTION: &str = include_str!("catalog.sql");
+
+/// The comment on the table that holds the description. It changes with what is described: one that a program has kept
+/// that described other things is no description to this one, and would tell changes where there are none.
+pub(crate) const LAYOUT: &str = "the schema as database-migration has left it, layout 2";
 
 /// The description's full table name, quoted.
 pub(crate) fn catalog_table(location: &Location) -> String {
@@ -32,8 +36,8 @@ pub(crate) fn removal(session: &Session) -> Option<String> {
         .then(|| format!("DROP TABLE IF EXISTS {table}"))
 }
 
-/// Keeps the description of the schema as it is now. It waits a little for whoever has locked a table that a view reads,
-/// and keeps nobody waiting meanwhile but other runs.
+/// Keeps the description of the schema as it is now. It waits a little for whoever has locked a table that a view
+/// reads, and keeps nobody waiting meanwhile but other runs.
 pub(crate) async fn keep(session: &Session) -> Result<(), MigrationError> {
     let table = catalog_table(session.location());
     let creation = format!(
@@ -43,6 +47,7 @@ pub(crate) async fn keep(session: &Session) -> Result<(), MigrationError> {
     // It is made anew with each run, so what somebody grants on it would not last.
     let readability = history::readability(&table, &session.location().qualified());
     let removal = format!("DELETE FROM {table}");
+    let layout = format!("COMMENT ON TABLE {table} IS {}", literal(LAYOUT));
     let insertion = format!("INSERT INTO {table} {}", description(session.location()));
     session
         .transact(&[
@@ -54,6 +59,7 @@ pub(crate) async fn keep(session: &Session) -> Result<(), MigrationError> {
             Query::own(&protection),
             Query::own(&readability),
             Query::own(&removal),
+            Query::own(&layout),
             Query::own(&insertion),
         ])
         .await
@@ -116,20 +122,6 @@ pub(crate) async fn drift(session: &Session) -> Result<Vec<Drift>, MigrationErro
             now: text(row, 2),
         })
         .collect())
-}
-
-/// Whether a description was kept.
-pub(crate) async fn is_kept(session: &Session) -> Result<bool, MigrationError> {
-    let query = format!(
-        "SELECT 1 WHERE to_regclass({}) IS NOT NULL",
-        literal(&catalog_table(session.location()))
-    );
-    rows(session, &query)
-        .await
-        .map(|rows| !rows.is_empty())
-        .map_err(MigrationError::server(
-            "looking for the description of the schema",
-        ))
 }
 
 /// An index that serves no query, or a constraint that was never checked on all rows.

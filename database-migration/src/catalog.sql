@@ -15,6 +15,12 @@ SELECT object, definition FROM (
                CASE WHEN relkind IN ('v', 'm') THEN pg_get_viewdef(oid) END,
                CASE WHEN relkind = 'p' THEN 'partitioned by ' || pg_get_partkeydef(oid) END,
                CASE WHEN relispartition THEN pg_get_expr(relpartbound, oid) END,
+               (SELECT 'child of ' || string_agg(inhparent::regclass::text, ', ' ORDER BY inhseqno)
+                FROM pg_inherits WHERE inhrelid = relations.oid),
+               CASE WHEN relkind = 'S' THEN (
+                   SELECT concat_ws(' ', format_type(seqtypid, NULL), 'from', seqmin, 'to', seqmax, 'start', seqstart,
+                                    'increment', seqincrement, 'cache', seqcache, CASE WHEN seqcycle THEN 'cycle' END)
+                   FROM pg_sequence WHERE seqrelid = relations.oid) END,
                CASE WHEN relrowsecurity THEN 'row level security' END,
                CASE WHEN relforcerowsecurity THEN 'forced row level security' END,
                reloptions::text)
@@ -43,12 +49,26 @@ SELECT object, definition FROM (
     SELECT format('constraint %I of %s', conname, name), pg_get_constraintdef(pg_constraint.oid)
     FROM relations JOIN pg_constraint ON conrelid = relations.oid
     UNION ALL
-    SELECT format('trigger %I of %s', tgname, name), pg_get_triggerdef(pg_trigger.oid)
+    SELECT format('trigger %I of %s', tgname, name), pg_get_triggerdef(pg_trigger.oid) ||
+           CASE tgenabled WHEN 'D' THEN ' (disabled)' WHEN 'A' THEN ' (always)' WHEN 'R' THEN ' (on replicas)'
+               ELSE '' END
     FROM relations JOIN pg_trigger ON tgrelid = relations.oid WHERE NOT tgisinternal
     UNION ALL
     SELECT format('policy %I of %s', polname, name),
-           concat_ws(' ', polcmd, polpermissive, pg_get_expr(polqual, polrelid), pg_get_expr(polwithcheck, polrelid))
+           concat_ws(' ', polcmd, polpermissive, pg_get_expr(polqual, polrelid), pg_get_expr(polwithcheck, polrelid),
+               (SELECT 'TO ' || string_agg(CASE role WHEN 0 THEN 'PUBLIC' ELSE role::regrole::text END, ', '
+                                           ORDER BY role)
+                FROM unnest(polroles) AS role))
     FROM relations JOIN pg_policy ON polrelid = relations.oid
+    UNION ALL
+    SELECT format('rule %I of %s', rulename, name), pg_get_ruledef(pg_rewrite.oid) ||
+           CASE ev_enabled WHEN 'D' THEN ' (disabled)' WHEN 'A' THEN ' (always)' WHEN 'R' THEN ' (on replicas)'
+               ELSE '' END
+    -- A view's own rule is its definition.
+    FROM relations JOIN pg_rewrite ON ev_class = relations.oid WHERE rulename <> '_RETURN'
+    UNION ALL
+    SELECT format('statistics %I of %s', stxname, name), pg_get_statisticsobjdef(pg_statistic_ext.oid)
+    FROM relations JOIN pg_statistic_ext ON stxrelid = relations.oid
     UNION ALL
     SELECT format('function %I.%I(%s)', nspname, proname, pg_get_function_identity_arguments(pg_proc.oid)),
            CASE WHEN prokind IN ('f', 'p', 'w') THEN pg_get_functiondef(pg_proc.oid) ELSE 'aggregate' END
@@ -64,8 +84,17 @@ SELECT object, definition FROM (
                    CASE WHEN typnotnull THEN 'NOT NULL' END, 'DEFAULT ' || typdefault, (
                    SELECT string_agg(conname || ' ' || pg_get_constraintdef(pg_constraint.oid), ' ' ORDER BY conname)
                    FROM pg_constraint WHERE contypid = pg_type.oid))
-               ELSE 'range' END
+               ELSE (
+                   SELECT concat_ws(' ', 'range of', format_type(rngsubtype, NULL), opcname,
+                                    nullif(rngcollation, 0)::regcollation, nullif(rngcanonical, 0::oid)::regproc,
+                                    nullif(rngsubdiff, 0::oid)::regproc)
+                   FROM pg_range JOIN pg_opclass ON pg_opclass.oid = rngsubopc WHERE rngtypid = pg_type.oid) END
     FROM pg_type JOIN watched ON watched.oid = typnamespace
     WHERE typtype IN ('e', 'd', 'r')
       AND pg_type.oid NOT IN (SELECT objid FROM extended WHERE classid = 'pg_type'::regclass)
+    UNION ALL
+    SELECT 'type ' || name, 'composite ' || coalesce((
+        SELECT string_agg(format('%I %s', attname, format_type(atttypid, atttypmod)), ', ' ORDER BY attnum)
+        FROM pg_attribute WHERE attrelid = relations.oid AND attnum > 0 AND NOT attisdropped), '')
+    FROM relations WHERE relkind = 'c'
 ) AS objects (object, definition)

@@ -8,6 +8,7 @@ use exit_code::{ExitCode, Failure};
 use refinery::Migration;
 use tokio_postgres::types::Type;
 
+use crate::catalog;
 use crate::error::MigrationError;
 use crate::session::{Query, Session};
 use crate::sql::quoted;
@@ -87,7 +88,7 @@ pub(crate) struct Location {
     columns: Vec<String>,
     /// Whether the table is there that tells how far migrations without a transaction came.
     pub(crate) has_steps: bool,
-    /// Whether a description of the schema is kept.
+    /// Whether a description of the schema is kept, as this program makes it.
     pub(crate) has_catalog: bool,
     /// The process on the server that answers the connection this was asked through.
     pub(crate) server_process: i32,
@@ -222,7 +223,7 @@ pub(crate) async fn find(
     let rows = connection
         .query_typed(
             "SELECT current_database()::text, namespace.nspname::text, attribute.attname::text, pg_backend_pid(),
-                    steps.oid IS NOT NULL, catalog.oid IS NOT NULL
+                    steps.oid IS NOT NULL, coalesce(obj_description(catalog.oid, 'pg_class') = $3, false)
              FROM (SELECT coalesce($1, current_schema()) AS schema) AS wanted
              LEFT JOIN pg_namespace AS namespace ON namespace.nspname = wanted.schema
              LEFT JOIN pg_class AS class ON class.relnamespace = namespace.oid AND class.relname = $2
@@ -232,7 +233,11 @@ pub(crate) async fn find(
              LEFT JOIN pg_class AS catalog
                ON catalog.relnamespace = namespace.oid AND catalog.relname = $2 || '_catalog'
              ORDER BY attribute.attnum",
-            &[(&name.schema, Type::TEXT), (&name.table, Type::TEXT)],
+            &[
+                (&name.schema, Type::TEXT),
+                (&name.table, Type::TEXT),
+                (&catalog::LAYOUT, Type::TEXT),
+            ],
         )
         .await
         .map_err(|error| HistoryError::database(&error))?;

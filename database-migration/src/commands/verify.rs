@@ -71,7 +71,7 @@ async fn check(mut database: Database, set: &MigrationSet) -> Result<String, Mig
         "all constraints are validated",
         incomplete(catalog::not_validated_constraints(session).await?),
     );
-    if catalog::is_kept(session).await? {
+    if session.is_described() {
         tell(
             "nothing was changed by hand since the last run; database-migration repair accepts what was",
             words(&catalog::drift(session).await?),

@@ -28,7 +28,13 @@ const SCHEMA: &str = "CREATE TYPE mood AS ENUM ('glad');
     CREATE TRIGGER g BEFORE UPDATE ON a FOR EACH ROW EXECUTE FUNCTION t();
     ALTER TABLE a ENABLE ROW LEVEL SECURITY;
     CREATE POLICY o ON a USING (id > 0);
-    CREATE SCHEMA other; CREATE TABLE other.x ();";
+    CREATE SCHEMA other; CREATE TABLE other.x ();
+    CREATE SEQUENCE numbers;
+    CREATE TYPE pair AS (one int, two text);
+    CREATE TYPE span AS RANGE (subtype = float8);
+    CREATE RULE nothing AS ON DELETE TO d DO INSTEAD NOTHING;
+    CREATE TABLE child (id int); CREATE TABLE parent (id int);
+    CREATE STATISTICS related ON id, b FROM a;";
 
 #[tokio::test]
 async fn a_database_as_the_migrations_left_it_passes() {
@@ -84,7 +90,15 @@ async fn every_change_by_hand_is_found_and_shown() {
             "DROP AGGREGATE total(int)",
             "function public.total(integer) was dropped",
         ),
+        (
+            "ALTER TABLE a DISABLE TRIGGER g",
+            "trigger g of public.a was changed",
+        ),
         ("DROP TRIGGER g ON a", "trigger g of public.a was dropped"),
+        (
+            "ALTER POLICY o ON a TO postgres",
+            "policy o of public.a was changed",
+        ),
         ("DROP POLICY o ON a", "policy o of public.a was dropped"),
         (
             "ALTER TYPE mood ADD VALUE 'sad'",
@@ -95,6 +109,34 @@ async fn every_change_by_hand_is_found_and_shown() {
             "constraint d_a_fkey of public.d was dropped",
         ),
         ("CREATE SEQUENCE s", "sequence public.s was added"),
+        (
+            "ALTER SEQUENCE numbers INCREMENT BY 10",
+            "sequence public.numbers was changed",
+        ),
+        (
+            "ALTER TYPE pair ADD ATTRIBUTE three date",
+            "type public.pair was changed\n    before: composite one integer, two text",
+        ),
+        (
+            "DROP TYPE span; CREATE TYPE span AS RANGE (subtype = float8, subtype_diff = float8mi)",
+            "type public.span was changed",
+        ),
+        (
+            "ALTER TABLE d DISABLE RULE nothing",
+            "rule nothing of public.d was changed",
+        ),
+        (
+            "DROP RULE nothing ON d",
+            "rule nothing of public.d was dropped",
+        ),
+        (
+            "ALTER TABLE child INHERIT parent",
+            "table public.child was changed",
+        ),
+        (
+            "DROP STATISTICS related",
+            "statistics related of public.a was dropped",
+        ),
     ] {
         database.execute(change).await;
         let ended = command(&database, files.path(), &["verify"]);
@@ -255,4 +297,28 @@ async fn what_is_the_servers_own_is_not_described() {
         .values("SELECT object FROM refinery_schema_history_catalog ORDER BY object")
         .await;
     assert_eq!(described, ["table public.a"]);
+}
+
+#[tokio::test]
+async fn a_description_of_another_layout_is_made_anew() {
+    let database = Server::shared().database().await;
+    let files = directory(&[("1_a.sql", "CREATE SEQUENCE a;")]);
+    assert_eq!(migrate(&database, files.path()).code, Some(0));
+    database
+        .execute(
+            "COMMENT ON TABLE refinery_schema_history_catalog IS NULL;
+             UPDATE refinery_schema_history_catalog SET definition = 'permanent'",
+        )
+        .await;
+    let ended = command(&database, files.path(), &["verify"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.stdout.contains("is not known before"), "{ended:?}");
+    let ended = migrate(&database, files.path());
+    assert!(ended.stdout.contains("nothing to do"), "{ended:?}");
+    let ended = command(&database, files.path(), &["verify"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(
+        ended.stdout.contains("✓ nothing was changed by hand"),
+        "{ended:?}"
+    );
 }
