@@ -264,13 +264,10 @@ fn detach_partition(effects: &mut Effects, target: &Target, detach: &DetachParti
         return effects.cannot_tell("the partition is missing");
     };
     let (parent, explanation) = match detach.detach_partition_option() {
-        Some(DetachPartitionOption::DetachConcurrently(_)) => {
-            effects.forbidden_in_transaction = true;
-            (
-                LockMode::ShareUpdateExclusive,
-                "The partitioned table stays usable; an interrupted run is ended with DETACH PARTITION ... FINALIZE.",
-            )
-        }
+        Some(DetachPartitionOption::DetachConcurrently(_)) => (
+            LockMode::ShareUpdateExclusive,
+            "The partitioned table stays usable; an interrupted run is ended with DETACH PARTITION ... FINALIZE.",
+        ),
         Some(DetachPartitionOption::DetachFinalize(_)) => (
             LockMode::ShareUpdateExclusive,
             "It ends what an interrupted DETACH PARTITION ... CONCURRENTLY has left.",

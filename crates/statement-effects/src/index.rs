@@ -16,7 +16,6 @@ pub(crate) fn create(effects: &mut Effects, create: &CreateIndex) {
         return effects.cannot_tell("the table is missing");
     };
     let lock = if create.concurrently_token().is_some() {
-        effects.forbidden_in_transaction = true;
         effects.explain("The index is built while readers and writers go on; a failed build leaves an invalid index, which has to be dropped.");
         LockMode::ShareUpdateExclusive
     } else {
@@ -28,7 +27,6 @@ pub(crate) fn create(effects: &mut Effects, create: &CreateIndex) {
 
 pub(crate) fn drop(effects: &mut Effects, drop: &DropIndex) {
     let lock = if drop.concurrently_token().is_some() {
-        effects.forbidden_in_transaction = true;
         effects.explain(
             "The index goes when nobody uses it any more; readers and writers of its table go on.",
         );
@@ -120,45 +118,48 @@ pub(crate) fn alter(effects: &mut Effects, alter: &AlterIndex) {
 }
 
 pub(crate) fn reindex(effects: &mut Effects, reindex: &Reindex) {
+    let concurrently = is_concurrent(reindex);
+    match reindex.reindex_target() {
+        Some(ReindexTarget::ReindexTargetIndex(target)) => match target.index_ref() {
+            Some(index) => reindex_index(effects, &written(&index), concurrently),
+            None => effects.cannot_tell("the index is missing"),
+        },
+        Some(ReindexTarget::ReindexTargetTable(target)) => match target.table_name_ref() {
+            Some(table) => {
+                let lock = reindex_lock(effects, concurrently);
+                effects.add(
+                    RelationEffect::named(&written(&table), lock)
+                        .scanned(Scan::May("if it has an index"))
+                        .extending(true),
+                );
+            }
+            None => effects.cannot_tell("the table is missing"),
+        },
+        Some(ReindexTarget::ReindexTargetSchema(_) | ReindexTarget::ReindexTargetDatabase(_)) => {
+            reindex_all(effects, concurrently);
+        }
+        Some(ReindexTarget::ReindexTargetSystem(_)) => {
+            effects.explain("The indexes of the server's own catalogs are built anew, each under ACCESS EXCLUSIVE.");
+        }
+        None => effects.cannot_tell("what to reindex is missing"),
+    }
+}
+
+/// Whether it builds each index beside the old one, by an option or by the word after what it is for.
+pub(crate) fn is_concurrent(reindex: &Reindex) -> bool {
     let option = reindex.reindex_option_list().is_some_and(|list| {
         list.reindex_options().any(|option| {
             matches!(&option, ReindexOption::ReindexOptionConcurrently(option) if is_on(option))
         })
     });
-    match reindex.reindex_target() {
-        Some(ReindexTarget::ReindexTargetIndex(target)) => {
-            let concurrently = option || target.concurrently_token().is_some();
-            match target.index_ref() {
-                Some(index) => reindex_index(effects, &written(&index), concurrently),
-                None => effects.cannot_tell("the index is missing"),
-            }
-        }
-        Some(ReindexTarget::ReindexTargetTable(target)) => {
-            let concurrently = option || target.concurrently_token().is_some();
-            match target.table_name_ref() {
-                Some(table) => {
-                    let lock = reindex_lock(effects, concurrently);
-                    effects.add(
-                        RelationEffect::named(&written(&table), lock)
-                            .scanned(Scan::May("if it has an index"))
-                            .extending(true),
-                    );
-                }
-                None => effects.cannot_tell("the table is missing"),
-            }
-        }
-        Some(ReindexTarget::ReindexTargetSchema(target)) => {
-            reindex_all(effects, option || target.concurrently_token().is_some());
-        }
-        Some(ReindexTarget::ReindexTargetDatabase(target)) => {
-            reindex_all(effects, option || target.concurrently_token().is_some());
-        }
-        Some(ReindexTarget::ReindexTargetSystem(_)) => {
-            effects.forbidden_in_transaction = true;
-            effects.explain("The indexes of the server's own catalogs are built anew, each under ACCESS EXCLUSIVE.");
-        }
-        None => effects.cannot_tell("what to reindex is missing"),
-    }
+    let word = match reindex.reindex_target() {
+        Some(ReindexTarget::ReindexTargetIndex(target)) => target.concurrently_token(),
+        Some(ReindexTarget::ReindexTargetTable(target)) => target.concurrently_token(),
+        Some(ReindexTarget::ReindexTargetSchema(target)) => target.concurrently_token(),
+        Some(ReindexTarget::ReindexTargetDatabase(target)) => target.concurrently_token(),
+        Some(ReindexTarget::ReindexTargetSystem(_)) | None => None,
+    };
+    option || word.is_some()
 }
 
 fn is_on(option: &impl AstNode) -> bool {
@@ -183,13 +184,11 @@ fn reindex_index(effects: &mut Effects, index: &str, concurrently: bool) {
 
 fn reindex_all(effects: &mut Effects, concurrently: bool) {
     let lock = reindex_lock(effects, concurrently);
-    effects.forbidden_in_transaction = true;
     effects.add(RelationEffect::new(Relation::All, lock).scanned(Scan::May("if it has an index")));
 }
 
 fn reindex_lock(effects: &mut Effects, concurrently: bool) -> LockMode {
     if concurrently {
-        effects.forbidden_in_transaction = true;
         effects.explain("The index is built beside the old one while readers and writers go on; a failed run leaves an invalid index, which has to be dropped.");
         LockMode::ShareUpdateExclusive
     } else {

@@ -42,6 +42,7 @@ mod sequence;
 mod statement;
 mod storage_parameters;
 mod table_object;
+mod transaction_block;
 mod view;
 mod volatility;
 
@@ -51,6 +52,7 @@ use squawk_syntax::ast::AstNode;
 pub use catalog::{Catalog, NothingKnown};
 pub use effects::{Effects, Relation, RelationEffect, Scan, Storage};
 pub use lock_mode::LockMode;
+pub use transaction_block::is_forbidden_in_transaction;
 
 /// What each statement of a text will do, in order.
 ///

@@ -9,9 +9,9 @@ use crate::alter_table::whole;
 use crate::effects::{Effects, Relation, RelationEffect, Scan, Storage};
 use crate::lock_mode::LockMode;
 use crate::names::{relation, table, written};
+use crate::transaction_block::clustered_table;
 
 pub(crate) fn vacuum(effects: &mut Effects, vacuum: &Vacuum) {
-    effects.forbidden_in_transaction = true;
     let option = vacuum.vacuum_option_list().is_some_and(|list| {
         list.vacuum_options()
             .any(|option| is_full_on(&option.syntax().text().to_string()))
@@ -72,14 +72,9 @@ fn each(
 }
 
 pub(crate) fn cluster(effects: &mut Effects, cluster: &Cluster) {
-    let legacy = cluster.cluster_legacy();
-    let table = cluster
-        .table_name_ref()
-        .or_else(|| legacy.and_then(|legacy| legacy.on_path()?.table_name_ref()));
-    let rewritten = if let Some(table) = table {
+    let rewritten = if let Some(table) = clustered_table(cluster) {
         RelationEffect::named(&written(&table), LockMode::AccessExclusive).extending(true)
     } else {
-        effects.forbidden_in_transaction = true;
         RelationEffect::new(Relation::All, LockMode::AccessExclusive)
     };
     effects.add(rewritten.stored(Storage::Rewritten));

@@ -1,14 +1,15 @@
 //! Which module knows about which statement.
 
 use squawk_syntax::ast::{
-    AlterTypeAction, AstNode, CreateSchema, DiscardTarget, Explain, ExplainMode, ExplainStmt,
-    NotEnforced, SelectInto, Stmt, Virtual,
+    AlterTypeAction, AstNode, CreateSchema, Explain, ExplainMode, ExplainStmt, NotEnforced,
+    SelectInto, Stmt, Virtual,
 };
 
 use crate::catalog::Catalog;
 use crate::effects::{Effects, RelationEffect};
 use crate::lock_mode::LockMode;
 use crate::names::written;
+use crate::transaction_block::is_forbidden_in_transaction;
 use crate::{
     alter_table, create_table, domain, drop, index, maintenance, query, sequence, table_object,
     view,
@@ -23,6 +24,7 @@ pub(crate) fn tell(effects: &mut Effects, statement: &Stmt, catalog: &impl Catal
     if statement.syntax().descendants().any(|node| is_newer(&node)) {
         return effects.cannot_tell("PostgreSQL 14 to 17 do not have it");
     }
+    effects.forbidden_in_transaction = is_forbidden_in_transaction(statement);
     match statement {
         Stmt::AlterTable(alter) => alter_table::statement(effects, alter, catalog),
         Stmt::CreateTable(create) => create_table::statement(effects, create),
@@ -171,6 +173,9 @@ fn without_a_table_of_its_own(effects: &mut Effects, statement: &Stmt) {
         Stmt::DropProcedure(drop) => drop::others(effects, drop.drop_behavior().as_ref()),
         Stmt::DropSchema(drop) => drop::others(effects, drop.drop_behavior().as_ref()),
         Stmt::DropExtension(drop) => drop::others(effects, drop.drop_behavior().as_ref()),
+        Stmt::CreateSubscription(_) | Stmt::AlterSubscription(_) | Stmt::DropSubscription(_) => {
+            effects.cannot_tell("which tables a subscription is for is not in the statement");
+        }
         Stmt::Do(_) => effects.cannot_tell("what a DO block runs cannot be told"),
         Stmt::Call(_) => effects.cannot_tell("what a procedure runs cannot be told"),
         Stmt::Execute(_) => {
@@ -202,12 +207,9 @@ fn without_a_table(effects: &mut Effects, statement: &Stmt) {
         | Stmt::CreateTablespace(_)
         | Stmt::DropTablespace(_)
         | Stmt::AlterSystem(_) => {
-            effects.forbidden_in_transaction = true;
             effects.explain("It concerns the whole server; no table is locked.");
         }
-        Stmt::Discard(discard) => {
-            effects.forbidden_in_transaction =
-                matches!(discard.discard_target(), Some(DiscardTarget::DiscardAll(_)));
+        Stmt::Discard(_) => {
             effects.explain("It concerns the session; no table is locked.");
         }
         Stmt::Set(_)

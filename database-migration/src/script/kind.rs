@@ -2,9 +2,10 @@
 
 use squawk_syntax::ast::{
     AlterTableAction, AstNode, Commit, CopyDirection, CopySource, DetachPartitionOption,
-    DiscardTarget, ReindexTarget, Rollback, Stmt,
+    DiscardTarget, Rollback, Stmt,
 };
 use squawk_syntax::{SyntaxElement, SyntaxKind};
+use statement_effects::is_forbidden_in_transaction;
 
 use crate::script::ConcurrentIndex;
 
@@ -137,40 +138,39 @@ fn wants_data(copy: &squawk_syntax::ast::Copy) -> bool {
     )
 }
 
-/// The callers of `PreventInTransactionBlock` in PostgreSQL's source that a statement's own text tells.
+/// What is to do when a statement that cannot run in a transaction runs again.
 fn repeat(statement: &Stmt) -> Option<Repeat> {
-    match statement {
-        Stmt::AlterSystem(_)
-        | Stmt::CreateDatabase(_)
-        | Stmt::CreateTablespace(_)
-        | Stmt::DropDatabase(_)
-        | Stmt::DropTablespace(_)
-        | Stmt::Vacuum(_) => Some(Repeat::AsIs),
-        Stmt::DropIndex(drop) => drop.concurrently_token().map(|_| Repeat::IndexMayBeGone),
-        Stmt::Reindex(_) if is_concurrent(statement) => Some(Repeat::IndexesMayBeLeft),
-        Stmt::Reindex(reindex) => match reindex.reindex_target() {
-            Some(ReindexTarget::ReindexTargetIndex(_) | ReindexTarget::ReindexTargetTable(_))
-            | None => None,
-            Some(_) => Some(Repeat::AsIs),
-        },
-        Stmt::AlterTable(alter) => alter.actions().find_map(|action| match action {
-            AlterTableAction::DetachPartition(detach) => match detach.detach_partition_option() {
-                Some(DetachPartitionOption::DetachConcurrently(option)) => {
-                    let start = usize::from(statement.syntax().text_range().start());
-                    let range = option.syntax().text_range();
-                    let mut finishing = statement.syntax().text().to_string();
-                    finishing.replace_range(
-                        usize::from(range.start()) - start..usize::from(range.end()) - start,
-                        "FINALIZE",
-                    );
-                    Some(Repeat::Finalize(finishing))
-                }
-                _ => None,
-            },
-            _ => None,
-        }),
-        _ => None,
+    if !is_forbidden_in_transaction(statement) {
+        return None;
     }
+    Some(match statement {
+        Stmt::DropIndex(_) => Repeat::IndexMayBeGone,
+        Stmt::Reindex(_) if is_concurrent(statement) => Repeat::IndexesMayBeLeft,
+        Stmt::AlterTable(alter) => alter
+            .actions()
+            .find_map(|action| finishing(statement, &action))
+            .map_or(Repeat::AsIs, Repeat::Finalize),
+        _ => Repeat::AsIs,
+    })
+}
+
+/// The statement that finishes a detachment.
+fn finishing(statement: &Stmt, action: &AlterTableAction) -> Option<String> {
+    let AlterTableAction::DetachPartition(detach) = action else {
+        return None;
+    };
+    let Some(DetachPartitionOption::DetachConcurrently(option)) = detach.detach_partition_option()
+    else {
+        return None;
+    };
+    let start = usize::from(statement.syntax().text_range().start());
+    let range = option.syntax().text_range();
+    let mut finishing = statement.syntax().text().to_string();
+    finishing.replace_range(
+        usize::from(range.start()) - start..usize::from(range.end()) - start,
+        "FINALIZE",
+    );
+    Some(finishing)
 }
 
 fn is_concurrent(statement: &Stmt) -> bool {
@@ -229,6 +229,11 @@ mod tests {
             "REINDEX DATABASE d;",
             "REINDEX SCHEMA s;",
             "VACUUM a;",
+            "CLUSTER;",
+            "CREATE SUBSCRIPTION s CONNECTION 'host=other' PUBLICATION p;",
+            "ALTER SUBSCRIPTION s REFRESH PUBLICATION;",
+            "DROP SUBSCRIPTION s;",
+            "ALTER DATABASE d SET TABLESPACE t;",
             "ALTER SYSTEM SET work_mem = '1MB';",
             "CREATE DATABASE d;",
             "DROP DATABASE d;",

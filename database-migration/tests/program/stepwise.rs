@@ -76,6 +76,24 @@ async fn indexes_are_built_concurrently_and_recorded() {
 }
 
 #[tokio::test]
+async fn what_is_for_all_tables_or_for_a_subscription_runs_without_a_transaction() {
+    let database = Server::shared().database().await;
+    let sql = "CLUSTER;\nDROP SUBSCRIPTION IF EXISTS other;";
+    let files = directory(&[("1_a.sql", sql)]);
+    let ended = migrate(&database, files.path());
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    for part in [
+        "1_a.sql:2: CLUSTER cannot run in a transaction",
+        "1_a.sql:3: DROP SUBSCRIPTION IF EXISTS other cannot run in a transaction",
+    ] {
+        assert!(ended.stderr.contains(part), "{part}: {ended:?}");
+    }
+    write(files.path(), "1_a.sql", &stepwise(sql));
+    let ended = migrate(&database, files.path());
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+}
+
+#[tokio::test]
 async fn after_a_failure_the_next_run_goes_on_with_the_same_statement() {
     let database = Server::shared().database().await;
     let files = directory(&[(

@@ -1,6 +1,6 @@
 //! `not-repeatable`.
 
-use squawk_syntax::ast::Stmt;
+use squawk_syntax::ast::{AlterSubscriptionAction, Stmt};
 
 use crate::lint::rules::{Rule, Violation};
 use crate::lint::{Level, Migrations, Statement};
@@ -50,14 +50,29 @@ impl Rule for NotRepeatable {
 fn reason(statement: &Statement) -> Option<(&'static str, &'static str)> {
     const FAILS: &str = "fails when an interrupted run does it again";
     const MAY_COMMIT: &str = "may commit inside, so an interrupted run does parts of it again";
+    const BY_HAND: &str = "give it a migration of its own and say in a lint-ignore comment above it how to go on by hand";
     match &statement.syntax {
-        Stmt::CreateDatabase(_) | Stmt::CreateTablespace(_) => Some((
-            FAILS,
-            "give it a migration of its own and say in a lint-ignore comment above it how to go on by hand",
-        )),
+        Stmt::Call(_) | Stmt::Do(_) => Some((MAY_COMMIT, SAY_SO)),
+        _ if !statement.effects.forbidden_in_transaction => None,
+        Stmt::CreateDatabase(_) | Stmt::CreateTablespace(_) | Stmt::CreateSubscription(_) => {
+            Some((FAILS, BY_HAND))
+        }
+        Stmt::AlterSubscription(alter)
+            if matches!(
+                alter.action(),
+                Some(
+                    AlterSubscriptionAction::AddPublication(_)
+                        | AlterSubscriptionAction::DropSubscriptionPublication(_)
+                )
+            ) =>
+        {
+            Some((FAILS, "name all publications with SET PUBLICATION"))
+        }
+        Stmt::DropSubscription(drop) if drop.if_exists().is_none() => {
+            Some((FAILS, "add IF EXISTS"))
+        }
         Stmt::DropDatabase(drop) if drop.if_exists().is_none() => Some((FAILS, "add IF EXISTS")),
         Stmt::DropTablespace(drop) if drop.if_exists().is_none() => Some((FAILS, "add IF EXISTS")),
-        Stmt::Call(_) | Stmt::Do(_) => Some((MAY_COMMIT, SAY_SO)),
         _ => None,
     }
 }
@@ -80,6 +95,9 @@ mod tests {
             "CREATE TABLESPACE a LOCATION '/a';",
             "DROP DATABASE a;",
             "DROP TABLESPACE a;",
+            "CREATE SUBSCRIPTION a CONNECTION 'host=b' PUBLICATION c;",
+            "ALTER SUBSCRIPTION a ADD PUBLICATION c;",
+            "DROP SUBSCRIPTION a;",
             "CALL fill();",
             "DO $$ BEGIN COMMIT; END $$;",
         ] {
@@ -98,6 +116,10 @@ mod tests {
             "ALTER SYSTEM SET work_mem = '8MB';",
             "DROP DATABASE IF EXISTS a;",
             "DROP TABLESPACE IF EXISTS a;",
+            "CREATE SUBSCRIPTION a CONNECTION 'host=b' PUBLICATION c WITH (connect = false);",
+            "ALTER SUBSCRIPTION a SET PUBLICATION c;",
+            "ALTER SUBSCRIPTION a ADD PUBLICATION c WITH (refresh = false);",
+            "DROP SUBSCRIPTION IF EXISTS a;",
             "CREATE TABLE a ();",
         ] {
             assert_eq!(violations(statement), 0, "{statement}");
