@@ -14,6 +14,7 @@ use crate::commands::status::status;
 use crate::commands::validate::validate;
 use crate::commands::verify::verify;
 use crate::error::LoadError;
+use crate::manifest::Format;
 use crate::settings::{IfRunning, LoadSettings, Overrides};
 
 const PROGRAM: Program = Program {
@@ -109,6 +110,9 @@ enum Command {
     Rejects {
         /// The data set [the last that had any]
         name: Option<String>,
+        /// Only those of files of this format [that of the first of them]
+        #[arg(long, value_enum, value_name = "FORMAT")]
+        format: Option<Format>,
     },
 }
 
@@ -201,12 +205,14 @@ pub fn main() -> ExitCode {
                 Ok::<_, LoadError>(format!("{rows} rows"))
             })
         }
-        Command::Rejects { name } => PROGRAM.run_for_document(environment, async |context| {
-            let settings = options.settings(&context, options.overrides())?;
-            let text = rejects(settings, name.as_deref(), &context.shutdown).await?;
-            write_document(&text)?;
-            Ok::<_, LoadError>("what was rejected is printed".to_owned())
-        }),
+        Command::Rejects { name, format } => {
+            PROGRAM.run_for_document(environment, async |context| {
+                let settings = options.settings(&context, options.overrides())?;
+                let text = rejects(settings, name.as_deref(), format, &context.shutdown).await?;
+                write_document(&text)?;
+                Ok::<_, LoadError>("what was rejected is printed".to_owned())
+            })
+        }
     }
 }
 

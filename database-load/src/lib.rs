@@ -28,7 +28,7 @@ pub use commands::verify::verify;
 pub use error::{LoadError, Problem};
 pub use history::{DataSetStatus, Outcome};
 pub use loading::{Counts, Sample};
-pub use manifest::{Manifest, ManifestError};
+pub use manifest::{Format, Manifest, ManifestError};
 pub use rejection::{Rejection, Rejections};
 pub use report::{DataSetReport, Summary};
 pub use settings::{IfRunning, LoadSettings, Origin, Overrides, VARIABLES};

@@ -75,14 +75,14 @@ pub(crate) enum Content {
 }
 
 /// How rows are written in a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Format {
-    /// RFC 4180 with a header.
+pub enum Format {
+    /// RFC 4180 with a header
     Csv,
-    /// One array of objects.
+    /// One array of objects
     Json,
-    /// An object on each line.
+    /// An object on each line
     Ndjson,
 }
 

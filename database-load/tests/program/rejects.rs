@@ -223,6 +223,31 @@ async fn rejected_rows_of_several_files_stand_below_their_headers() {
 }
 
 #[tokio::test]
+async fn rejected_rows_of_files_that_differ_in_format_are_printed_by_format() {
+    let database = database(ITEMS).await;
+    let ended = load_files(
+        &database,
+        &[
+            ("items/1.csv", "id,price\na,?\n"),
+            ("items/2.json", "[{\"id\": \"b\", \"price\": \"?\"}]"),
+            ("items/3.ndjson", "{\"id\": \"c\", \"price\": \"?\"}\n"),
+        ],
+    );
+    assert_failed(&ended, 7, &["3 of 3 rows"]);
+    let rejects = |arguments: &[&str]| run(program(&database).arg("rejects").args(arguments));
+    let ended = rejects(&[]);
+    assert_eq!((ended.code, &*ended.stdout), (Some(0), "id,price\na,?\n"));
+    for format in ["json", "ndjson"] {
+        let hint = format!("`database-load rejects items --format {format}` prints those");
+        assert!(ended.stderr.contains(&hint), "{ended:?}");
+    }
+    let ended = rejects(&["items", "--format", "json"]);
+    assert_eq!(ended.stdout, "[\n{\"id\": \"b\", \"price\": \"?\"}\n]\n");
+    let ended = rejects(&["items", "--format", "ndjson"]);
+    assert_eq!(ended.stdout, "{\"id\": \"c\", \"price\": \"?\"}\n");
+}
+
+#[tokio::test]
 async fn a_row_too_long_to_be_kept_leaves_a_file_that_can_be_read() {
     let database = database(
         "CREATE TABLE items (id TEXT PRIMARY KEY, name TEXT CHECK (length(name) <> 70000), stock INTEGER)",
