@@ -88,6 +88,8 @@ pub enum Problem {
         guard: String,
         /// The first of them, and why, a line each.
         rejections: String,
+        /// Whether the history keeps them.
+        is_kept: bool,
     },
     /// There is no row.
     #[error("the source holds no rows; an empty source never empties a table")]
@@ -206,6 +208,14 @@ pub(crate) fn is_refusal(error: &tokio_postgres::Error) -> bool {
 }
 
 impl Problem {
+    /// The same of a command that keeps no rejected rows.
+    pub(crate) fn without_keeping(mut self) -> Self {
+        if let Self::BadData { is_kept, .. } = &mut self {
+            *is_kept = false;
+        }
+        self
+    }
+
     fn exit_code(&self) -> ExitCode {
         match self {
             Self::Layout(LayoutError::Source(error)) | Self::Source(error) => {
@@ -238,7 +248,10 @@ impl Problem {
                 "see that the file is there, whole and left alone during a load, and run again"
             }
             Self::Table(TableError::Missing(_)) => "run database-migration first",
-            Self::BadData { .. } => {
+            Self::BadData { is_kept: false, .. } => {
+                "correct these rows in the source and run again"
+            }
+            Self::BadData { is_kept: true, .. } => {
                 "database-load rejects prints these rows as a file; correct them in the source and run again"
             }
             Self::Shrinks { .. } => {

@@ -33,7 +33,7 @@ pub(super) async fn preview(
         work.pending = previewed.iter().map(Previewed::pending).collect();
         let comparing = compare(&transaction, &work, Purpose::Preview);
         let compared = work.progress.during(comparing).await?;
-        guard(&compared, &work).map_err(|problem| work.error(problem))?;
+        guard(&compared, &work).map_err(|problem| work.error(problem.without_keeping()))?;
         previewed.push(Previewed {
             work,
             compared,

@@ -58,7 +58,7 @@ async fn validate_rows(work: &DataSetWork) -> Result<(), LoadError> {
     guards
         .against_rejects(read, &rejections)
         .and_then(|()| guards.against_few_rows(read, valid))
-        .map_err(|problem| work.error(problem))?;
+        .map_err(|problem| work.error(problem.without_keeping()))?;
     info!(
         "✓ {}: {read} rows, {} of them rejected{rejections}",
         work.data_set.name,

@@ -331,6 +331,7 @@ impl Guards {
                     rejected,
                     guard,
                     rejections: rejections.to_string(),
+                    is_kept: true,
                 })
             })
     }

@@ -95,8 +95,12 @@ async fn a_dry_run_says_what_would_be_done_and_does_nothing() {
     assert_eq!(database.value("SELECT count(*) FROM load_run").await, "1");
 
     write(files.path(), "items.csv", "id,stock\na,?\n");
-    let ended = run(program_on(&database, files.path()).arg("--dry-run"));
-    assert_failed(&ended, 7, &["1 of 1 rows cannot be loaded"]);
+    for arguments in ["--dry-run", "verify", "validate"] {
+        let ended = run(program_on(&database, files.path()).arg(arguments));
+        // Only a load keeps what it rejects.
+        let next = "next: correct these rows in the source and run again";
+        assert_failed(&ended, 7, &["1 of 1 rows cannot be loaded", next]);
+    }
     assert_eq!(database.value("SELECT count(*) FROM load_run").await, "1");
 }
 
