@@ -81,7 +81,9 @@ impl Failure for ApplyError {
                                       understand, has no COMMIT of its own; look what is there, correct it and run \
                                       again"
                 .to_owned(),
-            Remedy::FindOut { .. } => "run again; it finds out how far the migration came, and goes on from there".to_owned(),
+            Remedy::FindOut { .. } => "run again; it finds out how far the migration came, and goes on from \
+                                        there"
+                .to_owned(),
         })
     }
 }

@@ -125,8 +125,8 @@ impl Kind {
     }
 }
 
-const GIVES_UP_LOCK: &str = "would give up the lock that keeps other runs out; use RESET ALL, and DISCARD TEMP, PLANS or \
-                             SEQUENCES, as far as they are needed";
+const GIVES_UP_LOCK: &str = "would give up the lock that keeps other runs out; use RESET ALL, and DISCARD TEMP, PLANS \
+                             or SEQUENCES, as far as they are needed";
 
 const WANTS_DATA: &str = "wants data from the client, which a migration has none of; use INSERT, or load the data with \
                           database-load";
