@@ -150,8 +150,8 @@ impl LoadError {
     }
 }
 
-/// Whether a row of the table met, or missed, a row that was not there, or not yet gone, when the load looked: of keys and
-/// references it writes only what it has checked.
+/// Whether a row of the table met, or missed, a row that was not there, or not yet gone, when the load looked: of keys
+/// and references it writes only what it has checked.
 fn is_overtaken(error: &tokio_postgres::Error, table: &Table) -> bool {
     let Some(answer) = error.as_db_error() else {
         return false;

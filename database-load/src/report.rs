@@ -163,8 +163,8 @@ fn text(summary: &Summary, error: Option<&LoadError>) -> String {
     }
 }
 
-/// Leaves out something of a text that has so many bytes too many: first samples, then some of the problem's text, then data sets, all of
-/// them from the end.
+/// Leaves something out of a text that has so many bytes too many: first samples, then some of the problem's text, then
+/// data sets, all of them from the end.
 fn shorten(document: &mut Document<'_>, excess: usize) {
     const SHORTEST_PROBLEM: usize = 500;
     document.shortened = true;

@@ -263,8 +263,8 @@ impl LoadRun {
     }
 
     /// One transaction over a group: first what is new or changed, in the order of foreign keys, then what vanished, in
-    /// the opposite order. Returns for each whether the history is to be pruned, too. What was `written` tells which rows
-    /// were rejected, also where the attempt fails.
+    /// the opposite order. Returns for each whether the history is to be pruned, too. What was `written` tells which
+    /// rows were rejected, also where the attempt fails.
     async fn attempt(
         &self,
         connection: &mut Connection,

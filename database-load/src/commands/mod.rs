@@ -124,8 +124,8 @@ async fn describe_tables(
     Ok((connection, tables))
 }
 
-/// Data sets that share a table must not do anything to rows that they do not know. Those that are absent, with the oids
-/// of their tables where they are known, may have loaded some before.
+/// Data sets that share a table must not do anything to rows that they do not know. Those that are absent, with the
+/// oids of their tables where they are known, may have loaded some before.
 fn require_tables_of_their_own(
     prepared: &[Prepared],
     absent: &[(Arc<DataSet>, Option<u32>)],
