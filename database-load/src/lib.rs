@@ -29,7 +29,6 @@ pub use error::{LoadError, Problem};
 pub use history::{DataSetStatus, Outcome};
 pub use loading::{Counts, Sample};
 pub use manifest::{Format, Manifest, ManifestError};
-pub use rejection::{Rejection, Rejections};
 pub use report::{DataSetReport, Summary};
 pub use settings::{IfRunning, LoadSettings, Origin, Overrides, VARIABLES};
 pub use source::{LayoutError, SourceError};

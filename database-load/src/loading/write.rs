@@ -8,7 +8,7 @@ use crate::error::{LoadError, Problem};
 use crate::loading::read_back::{Checksum, read_back};
 use crate::loading::staging::{FILE, NUMBER, PARTITION, PLACE, staging_name};
 use crate::loading::{Compared, DataSetWork};
-use crate::target::sql::{columns_of, differs, identifier, list, literal, same_key};
+use crate::target::sql::{columns_of, differs, identifier, list, same_key};
 use crate::target::statement_span;
 
 /// A column of this name is set to the time of the load where a row changes, unless the source itself has it or its type
@@ -295,16 +295,10 @@ pub(super) async fn preview(
     Ok((Change { inserted, updated }, samples))
 }
 
-/// The loaded columns of a row as a JSON object.
+/// The loaded columns of a row as a JSON object, however many there are.
 pub(super) fn row_as_json(work: &DataSetWork, alias: &str) -> String {
-    let columns = work.layout.columns.iter();
-    let members: Vec<_> = columns
-        .map(|column| {
-            let name = &column.name;
-            format!("{}, {alias}.{}", literal(name), identifier(name))
-        })
-        .collect();
-    format!("json_build_object({})::text", members.join(", "))
+    let columns = columns_of(alias, &work.layout.columns);
+    format!("(SELECT row_to_json(shown)::text FROM (SELECT {columns}) AS shown)")
 }
 
 async fn count(transaction: &Transaction<'_>, rows: &str) -> Result<u64, tokio_postgres::Error> {

@@ -81,10 +81,10 @@ async fn a_dry_run_says_what_would_be_done_and_does_nothing() {
     assert_said(
         &ended,
         &[
-            "items: insert d to {\"id\" : \"d\", \"name\" : null, \"stock\" : 4}\n",
-            "items: update b from {\"id\" : \"b\", \"name\" : \"y\", \"stock\" : 2} to {\"id\" : \"b\", \"name\" : \"it's \\\\ it\", \
-             \"stock\" : 2}\n",
-            "items: delete c, {\"id\" : \"c\", \"name\" : \"z\", \"stock\" : 3}\n",
+            "items: insert d to {\"id\":\"d\",\"name\":null,\"stock\":4}\n",
+            "items: update b from {\"id\":\"b\",\"name\":\"y\",\"stock\":2} to {\"id\":\"b\",\"name\":\"it's \\\\ it\",\
+             \"stock\":2}\n",
+            "items: delete c, {\"id\":\"c\",\"name\":\"z\",\"stock\":3}\n",
             "this would be done: items 1 inserted, 1 updated, 1 unchanged, 1 deleted; ",
         ],
     );

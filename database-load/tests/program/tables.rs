@@ -102,6 +102,33 @@ async fn a_constraint_of_no_column_in_particular_is_left_to_the_server() {
 }
 
 #[tokio::test]
+async fn a_table_may_have_more_columns_than_a_function_has_arguments() {
+    let names = (1..=120).map(|number| format!("c{number}"));
+    let names: Vec<_> = names.collect();
+    let database = database(&format!(
+        "CREATE TABLE items (id TEXT PRIMARY KEY, {} TEXT)",
+        names.join(" TEXT, ")
+    ))
+    .await;
+    let csv = |value: &str| {
+        let values = vec![value; names.len()];
+        format!("id,{}\na,{}\n", names.join(","), values.join(","))
+    };
+    loaded(&database, &[("items.csv", csv("x"))]);
+    let files = directory(&[("items.csv", csv("y"))]);
+    let ended = succeeded(run(program_on(&database, files.path()).arg("--dry-run")));
+    assert_said(
+        &ended,
+        &[
+            "items: update a from {\"id\":\"a\",\"c1\":\"x\",",
+            "1 updated",
+        ],
+    );
+    succeeded(load(&database, files.path()));
+    succeeded(run(program_on(&database, files.path()).arg("verify")));
+}
+
+#[tokio::test]
 async fn names_are_as_they_are_written() {
     let database = database(
         r#"CREATE SCHEMA "My Shop";
