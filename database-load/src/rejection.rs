@@ -15,7 +15,7 @@ const SHOWN_CHARACTERS: usize = 60;
 
 /// One row that cannot be loaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rejection {
+pub(crate) struct Rejection {
     /// The file that it stands in.
     pub file: String,
     /// The line that the row begins on, counted from 1.
@@ -50,7 +50,7 @@ impl KeptRecords {
 
 /// All rows of a source that cannot be loaded: how many, and the first of them with their reasons.
 #[derive(Debug, Default)]
-pub struct Rejections {
+pub(crate) struct Rejections {
     count: u64,
     kept: Vec<Rejection>,
     records: KeptRecords,
