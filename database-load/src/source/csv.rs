@@ -6,7 +6,7 @@ use ::csv::{ByteRecord, QuoteStyle, Reader, ReaderBuilder, Terminator, WriterBui
 
 use crate::manifest::{CsvOptions, Encoding};
 use crate::source::text::{decoded, skip_byte_order_mark};
-use crate::source::{Field, ReadError, Record, Sink, SourceError, SourceFile, Values};
+use crate::source::{Field, LONGEST_ROW, ReadError, Record, Sink, SourceError, SourceFile, Values};
 
 /// Input is read in pieces of this size, in bytes.
 const PIECE: usize = 64 * 1024;
@@ -114,10 +114,15 @@ impl<'file> CsvFile<'file> {
     }
 
     fn advance(&mut self) -> Result<bool, SourceError> {
+        let line = self.reader.position().line();
+        self.reader.get_mut().taken = 0;
         let is_row = self
             .reader
             .read_byte_record(&mut self.record)
             .map_err(|error| match error.into_kind() {
+                ::csv::ErrorKind::Io(_) if self.reader.get_ref().is_too_much() => {
+                    self.file.too_long(line)
+                }
                 ::csv::ErrorKind::Io(error) => self.file.error(&error).into(),
                 other => SourceError::Syntax {
                     file: self.file.name.clone(),
@@ -195,10 +200,11 @@ impl<'file> CsvFile<'file> {
     }
 }
 
-/// What a file holds, and whether its end was met.
+/// What a file holds, whether its end was met, and how much of it was taken for the row that is being read.
 struct Input<Content> {
     content: Content,
     is_at_end: bool,
+    taken: usize,
 }
 
 impl<Content> Input<Content> {
@@ -206,14 +212,23 @@ impl<Content> Input<Content> {
         Self {
             content,
             is_at_end: false,
+            taken: 0,
         }
+    }
+
+    fn is_too_much(&self) -> bool {
+        self.taken > LONGEST_ROW
     }
 }
 
 impl<Content: Read> Read for Input<Content> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        if self.is_too_much() {
+            return Err(std::io::ErrorKind::FileTooLarge.into());
+        }
         let length = self.content.read(buffer)?;
         self.is_at_end = length == 0;
+        self.taken += length;
         Ok(length)
     }
 }

@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicU64;
 use data_file::{Compression, ContentHash, DataFileError, Reader};
 
 use crate::manifest::{DataSet, EmbeddedFile, Files, Format, ManifestError};
+use crate::source::{LONGEST_ROW, SourceError};
 
 /// All files of a data set, in the order of their names.
 #[derive(Debug)]
@@ -114,6 +115,18 @@ impl SourceFile {
     /// The error of this file that a failed read stands for.
     pub(crate) fn error(&self, error: &std::io::Error) -> DataFileError {
         Reader::error(Path::new(&self.name), error)
+    }
+
+    /// The error of a row that begins on this line and does not end within the limit.
+    pub(super) fn too_long(&self, line: u64) -> SourceError {
+        SourceError::Syntax {
+            file: self.name.clone(),
+            line,
+            problem: format!(
+                "this row has more than {} MiB; is a quote not closed?",
+                LONGEST_ROW >> 20
+            ),
+        }
     }
 
     /// How its rows are written, by its name.

@@ -11,7 +11,9 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::source::text::skip_byte_order_mark;
-use crate::source::{Ended, Field, ReadError, Record, Sink, SourceError, SourceFile, Values};
+use crate::source::{
+    Ended, Field, LONGEST_ROW, ReadError, Record, Sink, SourceError, SourceFile, Values,
+};
 
 /// Input is read in pieces of this size, in bytes.
 const PIECE: usize = 64 * 1024;
@@ -181,15 +183,18 @@ fn elements(
     input: data_file::Reader,
     sink: &mut ElementSink<'_>,
 ) -> Result<(), ReadError> {
-    let line = Cell::new(1);
+    let place = Place::default();
     let mut input = BufReader::with_capacity(PIECE, input);
     skip_byte_order_mark(&mut input).map_err(|error| SourceError::from(file.error(&error)))?;
-    let input = CountingLines { input, line: &line };
+    let input = Counting {
+        input,
+        place: &place,
+    };
     let mut is_ended = false;
     let mut deserializer = serde_json::Deserializer::from_reader(input);
     let outcome = deserializer
         .deserialize_seq(Elements {
-            line: &line,
+            place: &place,
             is_ended: &mut is_ended,
             sink,
         })
@@ -197,6 +202,7 @@ fn elements(
     match outcome {
         Ok(()) => Ok(()),
         Err(_) if is_ended => Err(ReadError::Ended),
+        Err(_) if place.taken.get() > LONGEST_ROW => Err(file.too_long(place.element.get()).into()),
         Err(error) if error.is_io() => Err(SourceError::from(file.error(&error.into())).into()),
         Err(error) => Err(SourceError::Syntax {
             file: file.name.clone(),
@@ -207,26 +213,51 @@ fn elements(
     }
 }
 
-/// Counts the lines of what the parser has taken. It takes one byte at a time and looks ahead no further than one.
-struct CountingLines<'line, Input> {
-    input: Input,
-    line: &'line Cell<u64>,
+/// How far the parser is.
+struct Place {
+    /// The line, counted from 1.
+    line: Cell<u64>,
+    /// The line that the element begins on.
+    element: Cell<u64>,
+    /// How many bytes the element has, so far.
+    taken: Cell<usize>,
 }
 
-impl<Input: Read> Read for CountingLines<'_, Input> {
+impl Default for Place {
+    fn default() -> Self {
+        Self {
+            line: Cell::new(1),
+            element: Cell::new(1),
+            taken: Cell::new(0),
+        }
+    }
+}
+
+/// Counts what the parser has taken. It takes one byte at a time and looks ahead no further than one.
+struct Counting<'place, Input> {
+    input: Input,
+    place: &'place Place,
+}
+
+impl<Input: Read> Read for Counting<'_, Input> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let Place { line, taken, .. } = self.place;
+        if taken.get() > LONGEST_ROW {
+            return Err(std::io::ErrorKind::FileTooLarge.into());
+        }
         let length = self.input.read(buffer)?;
         let newlines = buffer[..length]
             .iter()
             .filter(|byte| **byte == b'\n')
             .count();
-        self.line.set(self.line.get() + newlines as u64);
+        line.set(line.get() + newlines as u64);
+        taken.set(taken.get() + length);
         Ok(length)
     }
 }
 
 struct Elements<'reading> {
-    line: &'reading Cell<u64>,
+    place: &'reading Place,
     is_ended: &'reading mut bool,
     sink: &'reading mut ElementSink<'reading>,
 }
@@ -242,7 +273,7 @@ impl<'de> Visitor<'de> for Elements<'_> {
         self,
         mut sequence: Sequence,
     ) -> Result<(), Sequence::Error> {
-        while let Some((line, text)) = sequence.next_element_seed(Element(self.line))? {
+        while let Some((line, text)) = sequence.next_element_seed(Element(self.place))? {
             if (self.sink)(line, text.get()).is_err() {
                 *self.is_ended = true;
                 return Err(serde::de::Error::custom("ended"));
@@ -253,7 +284,7 @@ impl<'de> Visitor<'de> for Elements<'_> {
 }
 
 /// An element with the line that it begins on.
-struct Element<'line>(&'line Cell<u64>);
+struct Element<'place>(&'place Place);
 
 impl<'de> DeserializeSeed<'de> for Element<'_> {
     type Value = (u64, Box<RawValue>);
@@ -262,8 +293,14 @@ impl<'de> DeserializeSeed<'de> for Element<'_> {
         self,
         source: Source,
     ) -> Result<Self::Value, Source::Error> {
-        let line = self.0.get();
+        let Place {
+            line,
+            element,
+            taken,
+        } = self.0;
+        element.set(line.get());
+        taken.set(0);
         let text = Deserialize::deserialize(source)?;
-        Ok((line, text))
+        Ok((element.get(), text))
     }
 }

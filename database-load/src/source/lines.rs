@@ -1,10 +1,12 @@
 //! NDJSON: an object on each line.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 
 use crate::source::json::{Fields, object};
 use crate::source::text::skip_byte_order_mark;
-use crate::source::{Ended, Field, ReadError, Record, Sink, SourceError, SourceFile, Values};
+use crate::source::{
+    Ended, Field, LONGEST_ROW, ReadError, Record, Sink, SourceError, SourceFile, Values,
+};
 
 /// Input is read in pieces of this size, in bytes.
 const PIECE: usize = 64 * 1024;
@@ -74,12 +76,17 @@ fn each(
     loop {
         line.clear();
         let length = input
+            .by_ref()
+            .take(LONGEST_ROW as u64)
             .read_until(b'\n', &mut line)
             .map_err(|error| SourceError::from(file.error(&error)))?;
         if length == 0 {
             return Ok(());
         }
         number += 1;
+        if length == LONGEST_ROW {
+            return Err(file.too_long(number).into());
+        }
         let content = line.trim_ascii();
         if !content.is_empty() {
             sink(number, content)?;

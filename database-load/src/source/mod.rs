@@ -20,6 +20,9 @@ pub(crate) use writer::Writer;
 
 use crate::manifest::{CsvOptions, Format};
 
+/// A row may have so many bytes, or a quote that is not closed would take the rest of a file into memory.
+const LONGEST_ROW: usize = 16 << 20;
+
 /// One row as it stands in a file.
 pub(crate) struct Record<'source> {
     /// The line that it begins on, counted from 1.

@@ -620,6 +620,35 @@ async fn texts_that_are_no_json_are_named_by_their_lines() {
 }
 
 #[tokio::test]
+async fn a_row_that_does_not_end_is_not_read_into_memory() {
+    let database = database(ITEMS).await;
+    let endless = "many words\n".repeat(2 << 20);
+    let on_one_line = endless.replace('\n', " ");
+    for (name, text, line) in [
+        ("items.csv", format!("id,name\na,b\nc,\"{endless}"), 3),
+        (
+            "items.json",
+            format!("[{{\"id\": \"a\"}},\n{{\"id\": \"{on_one_line}"),
+            2,
+        ),
+        (
+            "items.ndjson",
+            format!("{{\"id\": \"a\"}}\n{{\"id\": \"{on_one_line}"),
+            2,
+        ),
+    ] {
+        let ended = load_files(&database, &[(name, text)]);
+        assert_failed(
+            &ended,
+            7,
+            &[&format!(
+                "{name}:{line}: this row has more than 16 MiB; is a quote not closed?"
+            )],
+        );
+    }
+}
+
+#[tokio::test]
 async fn an_object_with_a_field_twice_is_rejected() {
     let database = database(ITEMS).await;
     let objects = [
