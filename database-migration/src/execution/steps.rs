@@ -52,11 +52,11 @@ impl<'run> Steps<'run> {
                  PRIMARY KEY (version, direction, statement)
              )"
         );
-        let protection = history::protection(&table);
         if !session.location().has_steps {
-            session
-                .transact(&[Query::own(&creation), Query::own(&protection)])
-                .await?;
+            let protection = history::protection(&table);
+            let readability = history::readability(&table, &session.location().qualified());
+            let queries = [&creation, &protection, &readability].map(|query| Query::own(query));
+            session.transact(&queries).await?;
         }
         let key = format!("{}, '{}'", change.version, change.direction);
         let condition = format!("(version, direction) = ({key})");

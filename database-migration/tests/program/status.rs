@@ -275,3 +275,30 @@ async fn the_history_is_all_that_a_role_has_to_read() {
     assert_eq!(ended.code, Some(0), "{ended:?}");
     role.drop().await;
 }
+
+#[tokio::test]
+async fn who_may_read_the_history_may_read_how_far_migrations_came() {
+    let database = Server::shared().database().await;
+    let files = directory(&[("1_a.sql", "CREATE TABLE a ();")]);
+    assert_eq!(migrate(&database, files.path()).code, Some(0));
+    let role = read_only_role(&database).await;
+    let name = role.name();
+    database
+        .execute(&format!(
+            "GRANT SELECT ON refinery_schema_history TO {name}"
+        ))
+        .await;
+    write(
+        files.path(),
+        "2_b.sql",
+        "-- Transaction: none\nCREATE TABLE b ();\nSELECT 1;",
+    );
+    assert_eq!(migrate(&database, files.path()).code, Some(0));
+    let ended = run(program(&database)
+        .env("DB_USER", name)
+        .env("DB_PASSWORD", name)
+        .args(["status", "--migrations"])
+        .arg(files.path()));
+    assert_eq!((ended.code, &*ended.stderr), (Some(0), ""), "{ended:?}");
+    role.drop().await;
+}
