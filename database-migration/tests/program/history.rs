@@ -167,6 +167,10 @@ async fn other_roles_may_read_the_history_but_not_write_it() {
 #[tokio::test]
 async fn a_role_that_may_not_create_the_history_is_told_why() {
     let database = Server::shared().database().await;
+    // Before PostgreSQL 15 everybody may.
+    database
+        .execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+        .await;
     let role = read_only_role(&database).await;
     let files = directory(&[("1_a.sql", "CREATE TABLE a ();")]);
     let ended = run(program(&database)
