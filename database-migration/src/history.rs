@@ -11,7 +11,7 @@ use tokio_postgres::types::Type;
 use crate::catalog;
 use crate::error::MigrationError;
 use crate::session::{Query, Session};
-use crate::sql::quoted;
+use crate::sql::{literal, quoted};
 
 /// The columns of refinery's layout, then ours.
 const COLUMNS: [&str; 9] = [
@@ -286,40 +286,34 @@ pub(crate) fn creation(table: &str) -> String {
 /// SQL that takes from every other role what default privileges have given it on the table besides reading: a service
 /// that may write the tables of its schema must not be able to forge their history.
 pub(crate) fn protection(table: &str) -> String {
-    let literal = table.replace('\'', "''");
-    format!(
-        "DO $protection$
-         DECLARE other text;
-         BEGIN
-             FOR other IN
-                 SELECT DISTINCT CASE entry.grantee WHEN 0 THEN 'PUBLIC' ELSE entry.grantee::regrole::text END
-                 FROM pg_class, aclexplode(relacl) AS entry
-                 WHERE pg_class.oid = '{literal}'::regclass AND entry.grantee <> relowner
-             LOOP
-                 EXECUTE 'REVOKE INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER ON {literal} FROM ' || other;
-             END LOOP;
-         END
-         $protection$"
-    )
+    let revocation =
+        format!("REVOKE INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER ON {table} FROM ");
+    for_each_grantee(table, "true", &revocation)
 }
 
 /// SQL that lets whoever may read the history read a table beside it.
 pub(crate) fn readability(table: &str, history: &str) -> String {
-    let [table, history] = [table, history].map(|name| name.replace('\'', "''"));
+    let grant = format!("GRANT SELECT ON {table} TO ");
+    for_each_grantee(history, "entry.privilege_type = 'SELECT'", &grant)
+}
+
+/// SQL that runs a statement, which a role's name completes, for every role but the owner that has privileges on a table.
+fn for_each_grantee(table: &str, condition: &str, statement: &str) -> String {
     format!(
-        "DO $readability$
-         DECLARE reader text;
+        "DO $grantees$
+         DECLARE role text;
          BEGIN
-             FOR reader IN
+             FOR role IN
                  SELECT DISTINCT CASE entry.grantee WHEN 0 THEN 'PUBLIC' ELSE entry.grantee::regrole::text END
                  FROM pg_class, aclexplode(relacl) AS entry
-                 WHERE pg_class.oid = '{history}'::regclass AND entry.grantee <> relowner
-                   AND entry.privilege_type = 'SELECT'
+                 WHERE pg_class.oid = {}::regclass AND entry.grantee <> relowner AND {condition}
              LOOP
-                 EXECUTE 'GRANT SELECT ON {table} TO ' || reader;
+                 EXECUTE {} || role;
              END LOOP;
          END
-         $readability$"
+         $grantees$",
+        literal(table),
+        literal(statement),
     )
 }
 
