@@ -128,6 +128,7 @@ show_start() {
     most=-1
     for pod in "${api_pods[@]}"; do
       log=$("${kubectl[@]}" logs "$pod" --container "$container" | sed -n 's/.*✓/  ✓/p')
+      # grep fails where there are none.
       changes=$(grep --count --extended-regexp ' (applied|loaded)[ :]' <<<"$log") || true
       ((changes <= most)) || told=$log most=$changes shown=$pod
     done
